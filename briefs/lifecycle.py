@@ -1,0 +1,113 @@
+"""A brief's states, what may follow what, and the move. Nothing else assigns ``Brief.status``.
+
+``dispatched`` and ``in_progress`` are a rollup of the brief's dispatch requests: only ``roll_up`` sets them. Higher
+rooms hold a move back by a guard (a dispatch request is active) without this room importing them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from django.db import transaction
+
+from briefs import trace
+from briefs.models import Actor, Brief
+from briefs.models.brief import TERMINAL, Status
+from briefs.signals import stirred
+from flower.errors import Conflict
+from flower.lifecycle import table, words
+
+_SET_ASIDE: Final = {Status.DEFERRED, Status.CANCELLED, Status.ABANDONED}
+
+BRIEF: Final = table(
+    "brief",
+    {
+        Status.IDEA: {Status.REFINING, Status.PLANNED, Status.DISPATCHED, *_SET_ASIDE},
+        Status.REFINING: {Status.IDEA, Status.PLANNED, Status.DISPATCHED, *_SET_ASIDE},
+        Status.PLANNED: {Status.REFINING, Status.DISPATCHED, *_SET_ASIDE},
+        Status.DISPATCHED: {Status.IN_PROGRESS, Status.PLANNED, Status.REFINING, *_SET_ASIDE},
+        Status.IN_PROGRESS: {Status.IN_REVIEW, Status.COMPLETE, Status.PLANNED, Status.REFINING, *_SET_ASIDE},
+        Status.IN_REVIEW: {Status.IN_PROGRESS, Status.COMPLETE, Status.PLANNED, Status.REFINING, *_SET_ASIDE},
+        Status.DEFERRED: {Status.IDEA, Status.REFINING, Status.PLANNED, Status.CANCELLED, Status.ABANDONED},
+        Status.COMPLETE: {Status.REFINING},
+        Status.CANCELLED: {Status.REFINING},
+        Status.ABANDONED: {Status.REFINING},
+    },
+)
+ROLLED_UP: Final = frozenset({Status.DISPATCHED, Status.IN_PROGRESS})
+
+Guard = Callable[[Brief, str], str | None]
+_guards: list[Guard] = []
+
+
+def guard(check: Guard) -> Guard:
+    """Register a check of manual moves: it returns the sentence of a refusal, or None."""
+    _guards.append(check)
+    return check
+
+
+def move(brief: Brief, to: str, *, actor: Actor, why: str = "") -> Brief:
+    """Move a brief by hand (a person's or an agent's), under its row lock. Same status: nothing happens.
+
+    Raises Invalid for an unknown status, Conflict for an illegal move or one that a guard holds back.
+    """
+    with transaction.atomic():
+        trace.lock(brief)
+        brief.refresh_from_db()
+        if brief.status == to:
+            return brief
+        if to in ROLLED_UP and not BRIEF.may(brief.status, to):
+            name = f"Brief #{brief.pk} is {words(brief.status)}"
+            raise Conflict(f"{name} and cannot become {words(to)} by hand; that follows from dispatching.")
+        BRIEF.check(str(f"Brief #{brief.pk}"), brief.status, to)
+        if to in ROLLED_UP:
+            raise Conflict(
+                f"{words(to).capitalize()} follows from dispatching brief #{brief.pk}; it is not set by hand."
+            )
+        if brief.status in TERMINAL and actor.kind != Actor.Kind.OPERATOR:
+            raise Conflict(f"Brief #{brief.pk} is {words(brief.status)}; only an operator may reopen it.")
+        for check in _guards:
+            if sentence := check(brief, to):
+                raise Conflict(sentence)
+        if to == Status.COMPLETE:
+            check_questions(brief)
+        return _move(brief, to, actor, why)
+
+
+def roll_up(brief: Brief, to: str, *, actor: Actor, why: str = "") -> Brief:
+    """Set the status that follows from the brief's dispatch requests; the dispatch room calls this."""
+    with transaction.atomic():
+        trace.lock(brief)
+        brief.refresh_from_db()
+        if brief.status == to:
+            return brief
+        BRIEF.check(str(f"Brief #{brief.pk}"), brief.status, to)
+        return _move(brief, to, actor, why)
+
+
+def check_questions(brief: Brief) -> None:
+    """Refuse to complete a brief while a question to the operator is open: completing would drop it."""
+    count = brief.questions.filter(answered_at=None).count()
+    if count:
+        what = "a question is" if count == 1 else f"{count} questions are"
+        raise Conflict(f"Brief #{brief.pk} cannot complete while {what} open; answer first.")
+
+
+def _move(brief: Brief, to: str, actor: Actor, why: str) -> Brief:
+    old, brief.status = brief.status, Status(to).value
+    brief.save(update_fields=["status"])
+    trace.append(brief, trace.Kind.STATUS_CHANGE, actor=actor, body=why, data={"from": old, "to": brief.status})
+    if to in TERMINAL:
+        _unblock_dependents(brief)
+    stirred.send(Brief, brief=brief)
+    return brief
+
+
+def _unblock_dependents(brief: Brief) -> None:
+    system = Actor.objects.get(ref="system")
+    for relation in brief.dependents.select_related("brief"):
+        dependent = relation.brief
+        if not dependent.is_terminal and not dependent.waits_for():
+            trace.append(dependent, trace.Kind.UNBLOCKED, actor=system, data={"by": brief.pk, "title": brief.title})
+            stirred.send(Brief, brief=dependent)

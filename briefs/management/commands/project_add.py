@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from briefs.services import projects
+from flower.errors import Refusal
+
+
+class Command(BaseCommand):
+    help = "Add a git repository as a project; prints its slug."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("path")
+        parser.add_argument("--slug", default="")
+        parser.add_argument("--main", default="", metavar="BRANCH", help="default: the branch that is checked out")
+        parser.add_argument("--setup", default="", metavar="CMD", help="run in each new worktree before its agent")
+        parser.add_argument("--gate", action="append", default=[], metavar="CMD", help="must exit 0 before a merge")
+        parser.add_argument("--auto-merge", action="store_true", help="merge finished work without being asked")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            project = projects.add(
+                str(Path(options["path"]).expanduser().absolute()),
+                slug=options["slug"],
+                main_branch=options["main"],
+                setup_command=options["setup"],
+                gates=options["gate"],
+                auto_merge=options["auto_merge"],
+            )
+        except Refusal as refusal:
+            raise CommandError(refusal.sentence) from refusal
+        self.stdout.write(project.slug)

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.db import models
+
+
+class Project(models.Model):
+    """One git repository that agents work on. Its main checkout is MAIN: it receives only merged code."""
+
+    slug = models.SlugField(max_length=60, unique=True)
+    root = models.CharField(max_length=700, unique=True, help_text="absolute path of the main checkout")
+    main_branch = models.CharField(max_length=200)
+    setup_command = models.TextField(
+        blank=True, help_text="run by the shell in a new worktree, before the agent starts"
+    )
+    gates = models.JSONField(default=list, blank=True, help_text="shell commands that must exit 0 before a merge")
+    gate_seconds = models.PositiveIntegerField(default=1800, help_text="time limit of one gate, in seconds")
+    auto_merge = models.BooleanField(default=False, help_text="merge finished work without being asked")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["slug"]
+
+    def __str__(self) -> str:
+        return self.slug
+
+    @property
+    def path(self) -> Path:
+        return Path(self.root)

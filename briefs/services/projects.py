@@ -1,0 +1,93 @@
+"""Projects: the repositories that agents work on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from django.db import IntegrityError, transaction
+
+from briefs.models import Actor, Project
+from flower.errors import Conflict, Forbidden, Invalid
+
+# What a repository must be is known by the room that knows git; it registers its check here (see worktrees/apps.py).
+RepositoryCheck = Callable[[Path, str], str]
+_checks: list[RepositoryCheck] = []
+
+
+def check_repository(check: RepositoryCheck) -> RepositoryCheck:
+    """Register a check ``(path, main branch or "") -> main branch`` that raises Refusal for what is no repository."""
+    _checks.append(check)
+    return check
+
+
+def add(
+    path: str,
+    *,
+    slug: str = "",
+    main_branch: str = "",
+    setup_command: str = "",
+    gates: Sequence[str] = (),
+    auto_merge: bool = False,
+) -> Project:
+    """Add the git repository at ``path``. The slug defaults to the folder's name, the branch to the one checked out.
+
+    Raises Invalid when the path is no repository that can be worked on, Conflict when it or the slug is there already.
+    """
+    if not path.strip():
+        raise Invalid("Say which folder holds the repository.")
+    root = Path(path.strip()).expanduser()
+    if not root.is_absolute():
+        raise Invalid(f"'{path}' is not an absolute path; begin with /.")
+    root = root.resolve()
+    for check in _checks:
+        main_branch = check(root, main_branch)
+    setup_command, gates = _commands(setup_command, gates)
+    slug = slug or re.sub(r"[^a-z0-9]+", "-", root.name.lower()).strip("-")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,59}", slug):
+        raise Invalid(f"'{slug}' is no project name; use up to 60 small letters, digits and dashes.")
+    if taken := Project.objects.filter(root=str(root)).first():
+        raise Conflict(f"{root} is project '{taken.slug}' already.")
+    if Project.objects.filter(slug=slug).exists():
+        raise Conflict(f"There is a project '{slug}' already; give this one another name.")
+    try:
+        with transaction.atomic():
+            return Project.objects.create(
+                slug=slug,
+                root=str(root),
+                main_branch=main_branch,
+                setup_command=setup_command,
+                gates=gates,
+                auto_merge=auto_merge,
+            )
+    except IntegrityError:
+        raise Conflict(f"Project '{slug}' was added by somebody else a moment ago.") from None
+
+
+def configure(
+    project: Project,
+    *,
+    setup_command: str | None = None,
+    gates: Sequence[str] | None = None,
+    auto_merge: bool | None = None,
+    actor: Actor,
+) -> Project:
+    """Change how a project's work is set up and checked; None leaves as it is. For operators: gates are shell text."""
+    if actor.kind != Actor.Kind.OPERATOR:
+        raise Forbidden("Only an operator changes the commands of a project.")
+    setup, wanted = _commands(
+        project.setup_command if setup_command is None else setup_command, project.gates if gates is None else gates
+    )
+    project.setup_command, project.gates = setup, wanted
+    if auto_merge is not None:
+        project.auto_merge = auto_merge
+    project.save(update_fields=["setup_command", "gates", "auto_merge"])
+    return project
+
+
+def _commands(setup_command: str, gates: Sequence[str]) -> tuple[str, list[str]]:
+    wanted = [gate.strip() for gate in gates if gate.strip()]
+    if any(len(command) > 4000 or "\0" in command for command in [setup_command, *wanted]):
+        raise Invalid("A command is at most 4,000 characters of text; put longer ones into a script of the repository.")
+    return setup_command.strip(), wanted

@@ -1,0 +1,291 @@
+"""What an agent is told about a brief. The tool and the page's Agent's-eye view call this same function.
+
+Answers stay under a byte budget. What did not fit is said in ``truncated``, a sentence each, with how to get it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.db.models import Q
+
+from briefs.identity import Identity
+from briefs.models import Brief, Dependency, Link, Participant, Question, TraceEntry
+from briefs.models.brief import TERMINAL, Status
+from flower.errors import Invalid
+from flower.toolbox import ANSWER_BUDGET
+
+MIN_BUDGET: Final = 2_000
+MAX_BUDGET: Final = 400_000
+TRACE_BODY: Final = 2_000  # characters of one entry's body in the answer
+
+# Sections that higher rooms add ("dispatches"): name -> (brief number) -> list of plain rows.
+_sections: dict[str, Callable[[int], list[dict[str, Any]]]] = {}
+
+
+def section(name: str) -> Callable[[Callable[[int], list[dict[str, Any]]]], Callable[[int], list[dict[str, Any]]]]:
+    """Register a section of the answer, filled by a higher room."""
+
+    def register(fill: Callable[[int], list[dict[str, Any]]]) -> Callable[[int], list[dict[str, Any]]]:
+        _sections[name] = fill
+        return fill
+
+    return register
+
+
+SECTIONS: Final = ("spec", "questions", "dispatches", "trace", "participants", "links", "relations", "projects")
+
+
+def brief_payload(brief: Brief, *, include: Sequence[str] | None = None, budget: int | None = None) -> dict[str, Any]:
+    """The answer of ``recall_brief``: a dict of plain JSON of at most ``budget`` bytes (UTF-8, compact).
+
+    ``include`` names the sections that are wanted (default: all). Raises Invalid for an unknown section or budget.
+    """
+    wanted = set(include or SECTIONS)
+    if unknown := wanted - set(SECTIONS):
+        raise Invalid(f"There is no section '{sorted(unknown)[0]}'; sections are {', '.join(SECTIONS)}.")
+    limit = ANSWER_BUDGET if budget is None else budget
+    if not MIN_BUDGET <= limit <= MAX_BUDGET:
+        raise Invalid(f"The budget is a number of bytes from {MIN_BUDGET:,} to {MAX_BUDGET:,}.")
+    relations = _relations(brief)
+    questions = _questions(brief)
+    payload: dict[str, Any] = {
+        "brief": brief.pk,
+        "title": brief.title,
+        "status": brief.status,
+        "blocked": _waits_for(brief, relations, questions),
+        "spec_version": brief.spec_version,
+    }
+    fill: dict[str, Callable[[], Any]] = {
+        "spec": lambda: brief.spec,
+        "questions": lambda: questions,
+        "dispatches": lambda: _sections["dispatches"](brief.pk) if "dispatches" in _sections else [],
+        "trace": lambda: _trace(brief),
+        "participants": lambda: _participants(brief),
+        "links": lambda: _links(brief),
+        "relations": lambda: relations,
+        "projects": lambda: _projects(brief),
+    }
+    payload |= {name: fill[name]() for name in SECTIONS if name in wanted}
+    return _within(payload, limit, brief.trace_seq)
+
+
+def _trace(brief: Brief) -> list[dict[str, Any]]:
+    rows = (
+        TraceEntry.objects.filter(brief=brief.pk)
+        .order_by("-seq")
+        .values_list("seq", "kind", "source", "actor_ref", "body", "data", "at")[:100]
+    )
+    return [
+        {"seq": seq, "kind": kind, "source": source, "actor": actor, "body": _cut(body), "at": iso(at)}
+        | ({"data": data} if data and not body else {})
+        for seq, kind, source, actor, body, data, at in rows
+    ]
+
+
+def _cut(body: str) -> str:
+    if len(body) <= TRACE_BODY:
+        return body
+    return f"{body[:TRACE_BODY]} … [{len(body) - TRACE_BODY:,} more characters]"
+
+
+def _questions(brief: Brief) -> list[dict[str, Any]]:
+    rows = Question.objects.filter(brief=brief.pk).values(
+        "pk", "body", "options", "blocking", "asked_by__ref", "answer", "answered_at"
+    )
+    return [
+        {
+            "question": row["pk"],
+            "body": row["body"],
+            "options": row["options"],
+            "blocking": row["blocking"],
+            "asked_by": row["asked_by__ref"],
+            "answer": row["answer"] if row["answered_at"] else None,
+        }
+        for row in rows
+    ]
+
+
+def _participants(brief: Brief) -> list[dict[str, Any]]:
+    rows = Participant.objects.filter(brief=brief.pk).values_list("actor__ref", "role", "joined_at", "left_at")[:100]
+    return [
+        {"actor": ref, "role": role, "active": left is None, "since": iso(joined)} for ref, role, joined, left in rows
+    ]
+
+
+def _links(brief: Brief) -> list[dict[str, Any]]:
+    rows = Link.objects.filter(brief=brief.pk).values("kind", "target", "label", "relation")[:100]
+    return [dict(row) for row in rows]
+
+
+def _relations(brief: Brief) -> dict[str, Any]:
+    edges = Dependency.objects.filter(Q(brief=brief.pk) | Q(depends_on=brief.pk)).values_list(
+        "brief_id", "brief__title", "brief__status", "depends_on_id", "depends_on__title", "depends_on__status"
+    )
+    needs, needed = [], []
+    for source, source_title, source_status, target, target_title, target_status in edges:
+        if source == brief.pk:
+            needs.append({"brief": target, "title": target_title, "status": target_status})
+        else:
+            needed.append({"brief": source, "title": source_title, "status": source_status})
+    children = Brief.objects.filter(parent=brief.pk).order_by("pk").values_list("pk", "title", "status")[:200]
+    return {
+        "parent": {"brief": brief.parent.pk, "title": brief.parent.title} if brief.parent else None,
+        "children": [{"brief": pk, "title": title, "status": status} for pk, title, status in children],
+        "depends_on": needs,
+        "needed_by": needed,
+    }
+
+
+def _projects(brief: Brief) -> list[dict[str, Any]]:
+    primary = brief.project
+    rows = [(primary.slug, primary.main_branch, "primary")] if primary else []
+    rows += [(slug, main, "other") for slug, main in brief.other_projects.values_list("slug", "main_branch")]
+    return [{"project": slug, "main_branch": main, "relation": relation} for slug, main, relation in rows]
+
+
+def _waits_for(brief: Brief, relations: dict[str, Any], questions: list[dict[str, Any]]) -> list[str]:
+    """Brief.waits_for from what is loaded already: no further query."""
+    waits = [
+        f"#{needed['brief']} {needed['title']}"
+        for needed in relations["depends_on"]
+        if needed["status"] not in TERMINAL
+    ]
+    waits += [f"an answer to question {q['question']}" for q in questions if q["blocking"] and q["answer"] is None]
+    return [*waits, "an operator's approval"] if brief.needs_approval else waits
+
+
+def _within(payload: dict[str, Any], limit: int, entries: int) -> dict[str, Any]:
+    """Cut what is over the budget: first old trace entries, then links and the like, then the end of the spec."""
+    payload["truncated"] = truncated = []
+    rows = payload.get("trace", [])
+    if rows and rows[-1]["seq"] > 1:
+        truncated.append("")
+    size = _size(payload) + 200  # room for the sentences that say what was cut
+    size = _drop(rows, size, limit, keep=3)
+    if rows and (cut := rows[-1]["seq"] - 1) > 0:
+        truncated[:] = [f"trace: entries 1 to {cut} of {entries} are left out; ask with a larger budget"]
+    for name in ("links", "participants", "dispatches", "questions"):
+        had = len(payload.get(name, []))
+        size = _drop(payload.get(name, []), size, limit, keep=1)
+        if len(payload.get(name, [])) < had:
+            truncated.append(f"{name}: {len(payload[name])} of {had} shown; ask include=['{name}']")
+    if size > limit and payload.get("spec"):
+        spec = payload["spec"]
+        room = max(200, len(spec.encode()) - (size - limit) - 100)
+        payload["spec"] = spec.encode()[:room].decode("utf-8", "ignore")
+        truncated.append(
+            f"spec: {len(payload['spec']):,} of {len(spec):,} characters; ask include=['spec'] with a larger budget"
+        )
+    if _size(payload) > limit:
+        for row in rows:
+            row["body"] = row["body"][:200]
+    return payload
+
+
+def _drop(rows: list[dict[str, Any]], size: int, limit: int, *, keep: int) -> int:
+    while size > limit and len(rows) > keep:
+        size -= _size(rows.pop()) + 1
+    return size
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def iso(at: datetime | None) -> str | None:
+    """ISO 8601 in UTC, to the second."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else None
+
+
+# --- lists ------------------------------------------------------------------------------------------------------------
+
+
+def briefs_payload(
+    identity: Identity,
+    *,
+    query: str = "",
+    status: str = "",
+    project: str | None = None,
+    epic: int | None = None,
+    dispatchable: bool | None = None,
+    limit: int = 30,
+    cursor: str | None = None,
+) -> dict[str, Any]:
+    """The answer of ``recall_briefs``: newest change first, ``cursor`` goes on where the last answer ended."""
+    if status and status not in Status.values:
+        raise Invalid(f"'{status}' is no brief status; it is one of {', '.join(Status.values)}.")
+    if not 1 <= limit <= 200:
+        raise Invalid("The limit is a number from 1 to 200.")
+    rows = visible(identity).with_blocked().order_by("-pk")
+    found = identity.find_project(project)
+    filters = Q()
+    if found:
+        filters &= Q(project=found)
+    if status:
+        filters &= Q(status=status)
+    if epic is not None:
+        filters &= Q(parent=epic)
+    if query:
+        filters &= Q(title__icontains=query) | Q(spec__icontains=query)
+    if dispatchable:
+        filters &= Q(status__in=[Status.IDEA, Status.REFINING, Status.PLANNED], is_blocked=False)
+    if cursor:
+        filters &= Q(pk__lt=number_of(cursor))
+    page = list(
+        rows.filter(filters).values_list(
+            "pk", "title", "status", "project__slug", "parent_id", "is_blocked", "updated_at"
+        )[: limit + 1]
+    )
+    shown = [
+        {
+            "brief": pk,
+            "title": title,
+            "status": state,
+            "project": slug,
+            "epic": parent,
+            "blocked": blocked,
+            "updated": iso(at),
+        }
+        for pk, title, state, slug, parent, blocked, at in page[:limit]
+    ]
+    return page_within({"briefs": shown, "cursor": None}, "briefs", "brief", more=len(page) > limit)
+
+
+def number_of(cursor: str) -> int:
+    """The row that a cursor of ours names. Raises Invalid for any other text."""
+    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
+        raise Invalid("This cursor is not one that an earlier answer gave.")
+    return int(cursor)
+
+
+def number_in(text: str) -> int | None:
+    """The number that a text begins with: ``12``, ``#12``, ``#12 its title``; None where there is none."""
+    digits = text.strip().removeprefix("#").split(" ")[0]
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else None
+
+
+def page_within(
+    answer: dict[str, Any], rows: str, number: str, *, more: bool, limit: int = ANSWER_BUDGET
+) -> dict[str, Any]:
+    """Cut a page of rows to the byte budget; ``cursor`` names the last row shown when there are more."""
+    shown: list[dict[str, Any]] = answer[rows]
+    size = _size(answer) + 40
+    while size > limit and len(shown) > 1:
+        size -= _size(shown.pop()) + 1
+        more = True
+    answer["cursor"] = str(shown[-1][number]) if more and shown else None
+    return answer
+
+
+def visible(identity: Identity) -> Any:
+    """The briefs that a caller may see."""
+    rows = Brief.objects.all()
+    if identity.scope == "run":
+        return rows.filter(pk=identity.brief or 0)
+    if identity.project is not None:
+        return rows.filter(Q(project=identity.project) | Q(other_projects=identity.project)).distinct()
+    return rows

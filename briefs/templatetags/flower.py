@@ -1,0 +1,169 @@
+"""What templates need to say things the way flower says them. Built in: no {% load %} (see settings)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from flower import lifecycle, markdown
+
+register = template.Library()
+_MARKS: Final = str.maketrans("", "", "*`~")
+
+# States in which something is happening right now: their dot breathes.
+_MOVING: Final = frozenset(
+    {"in_progress", "running", "preparing", "merging", "creating", "starting", "claimed", "removing"}
+)
+
+
+@register.filter(name="markdown")
+def render_markdown(text: str, names: markdown.Names | str | None = None) -> SafeString:
+    """``{{ body|markdown:names }}``: with the references that ``names`` knows as links; they are words without it."""
+    known = names if isinstance(names, markdown.Names) else None
+    return markdown.without_anchors(markdown.render(text, known))
+
+
+@register.filter
+def document(text: str, names: markdown.Names | str | None = None) -> SafeString:
+    """The same for the one text of a page whose headings can be linked to."""
+    return markdown.render(text, names if isinstance(names, markdown.Names) else None)
+
+
+@register.filter
+def line(entry: Any) -> SafeString:
+    """What a trace entry says beside its kind, in one line."""
+    from briefs import telling
+
+    return telling.line(entry)
+
+
+@register.filter
+def with_links(words: str) -> SafeString:
+    """``#12 Title`` as a link to that brief; other words as they are."""
+    number, _, rest = words.removeprefix("#").partition(" ")
+    if not words.startswith("#") or not number.isascii() or not number.isdigit():
+        return format_html("{}", words)
+    return format_html('<a href="/briefs/{}/">#{} {}</a>', number, number, rest)
+
+
+@register.filter
+def words(state: str) -> str:
+    """``in_progress`` -> ``in progress``."""
+    return lifecycle.words(str(state))
+
+
+@register.filter
+def css(state: str) -> str:
+    """The class that gives a state its colour: ``in_progress`` -> ``in-progress``, ``exited (0)`` -> ``exited``."""
+    name = str(state).split(" ")[0].replace("_", "-")
+    return {"exited": "done" if "(0)" in str(state) else "failed", "killed": "failed", "not": "failed"}.get(name, name)
+
+
+@register.simple_tag
+def pill(state: str, label: str = "") -> SafeString:
+    """A state as a pill with its dot: ``{% pill brief.status %}``."""
+    live = " live" if state in _MOVING else ""
+    return format_html('<span class="pill dot {}{}">{}</span>', css(state), live, label or words(state))
+
+
+@register.simple_tag
+def flat_pill(state: str, label: str = "") -> SafeString:
+    """The same without a dot, for a state that is talked about and not shown."""
+    return format_html('<span class="pill {}">{}</span>', css(state), label or words(state))
+
+
+@register.filter
+def ago(at: datetime | None, suffix: str = "") -> SafeString:
+    """A time as people say it, the exact one on hover; static/js/ago.js keeps it true. ``suffix``: ``ago`` or empty."""
+    if at is None:
+        return SafeString("")
+    exact = at.astimezone(timezone.get_current_timezone())
+    return format_html(
+        '<time datetime="{}" title="{}" data-ago="{}">{}</time>',
+        exact.isoformat(timespec="seconds"),
+        exact.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        suffix,
+        _since(exact, suffix),
+    )
+
+
+def _since(at: datetime, suffix: str) -> str:
+    seconds = (timezone.now() - at).total_seconds()
+    if seconds < 45:
+        return "now"
+    for unit, length, limit in (("m", 60, 60), ("h", 3600, 24), ("d", 86400, 30)):
+        if (count := max(1, round(seconds / length))) < limit:
+            return f"{count}{unit} {suffix}".strip()
+    return f"{at.day} {at:%b %Y}" if seconds > 300 * 86400 else f"{at.day} {at:%b}"
+
+
+@register.filter
+def lasted(start: datetime | None, end: datetime | None) -> str:
+    """The time from ``start`` to ``end`` (to now without one): ``41 s``, ``12 min``, ``2 h 41 min``."""
+    if start is None:
+        return ""
+    seconds = int(max(timedelta(), (end or timezone.now()) - start).total_seconds())
+    if seconds < 90:
+        return f"{seconds} s" if seconds else "under 1 s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+@register.filter
+def size(count: int) -> str:
+    """Bytes or characters as people read them: ``812 B``, ``4.2 KB``, ``1.3 MB``."""
+    if count < 1000:
+        return f"{count} B"
+    return f"{count / 1000:.1f} KB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
+
+
+@register.filter
+def is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 16
+
+
+@register.filter
+def sha(commit: str) -> str:
+    return commit[:9]
+
+
+@register.filter
+def is_web_address(target: str) -> bool:
+    """Whether a link's target may be made a link: only http and https; agents write these."""
+    try:
+        return urlsplit(target).scheme in {"http", "https"}
+    except ValueError:
+        return False
+
+
+@register.filter
+def plain(text: str) -> str:
+    """Markdown as one line of plain words, for a second line in a list."""
+    return " ".join(text.translate(_MARKS).split())
+
+
+@register.simple_tag(takes_context=True)
+def query(context: template.Context, **changes: Any) -> str:
+    """The page's own query string with some values changed; None or empty takes one out."""
+    params = context["request"].GET.copy()
+    for name, value in changes.items():
+        if value in (None, ""):
+            params.pop(name, None)
+        else:
+            params[name] = str(value)
+    return f"?{params.urlencode()}" if params else "?"
+
+
+@register.simple_tag(takes_context=True)
+def needs_you(context: template.Context) -> int:
+    """How many open briefs wait for a person, for the bar; 0 where nobody is logged in."""
+    from briefs.views.board import waiting_for_a_person
+
+    identity = getattr(context.get("request"), "identity", None)
+    return waiting_for_a_person(identity).count() if identity else 0

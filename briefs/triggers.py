@@ -1,0 +1,38 @@
+"""The database's own guard of the trace: triggers that refuse UPDATE and DELETE, whoever asks.
+
+Used by the migration, and by the tests, whose clean-up must empty the table between transactional tests.
+On MySQL, making a trigger while binary logging is on needs ``log_bin_trust_function_creators=1`` (docs/operations.md).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+TABLE: Final = "briefs_traceentry"
+_EVENTS: Final = ("UPDATE", "DELETE")
+
+
+def create(connection: Any) -> None:
+    """Make the triggers on this connection's database. They must not be there yet."""
+    with connection.cursor() as cursor:
+        for event in _EVENTS:
+            cursor.execute(_create_statement(connection.vendor, event))
+
+
+def drop(connection: Any) -> None:
+    with connection.cursor() as cursor:
+        for event in _EVENTS:
+            cursor.execute(f"DROP TRIGGER IF EXISTS {_name(event)}")
+
+
+def _name(event: str) -> str:
+    return f"trace_refuses_{event.lower()}"
+
+
+def _create_statement(vendor: str, event: str) -> str:
+    start = f"CREATE TRIGGER {_name(event)} BEFORE {event} ON {TABLE} FOR EACH ROW"
+    if vendor == "sqlite":
+        return f"{start} BEGIN SELECT RAISE(ABORT, 'the trace is append-only'); END"
+    if vendor == "mysql":
+        return f"{start} SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the trace is append-only'"
+    raise NotImplementedError(f"no trigger is written for {vendor}")

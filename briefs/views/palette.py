@@ -1,0 +1,38 @@
+"""The command palette's briefs and saved views. Pages and actions it finds on the page that it stands on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db.models import Q
+from django.http import HttpResponse
+from django.views.decorators.http import require_safe
+
+from briefs.models import SavedView
+from briefs.models.brief import BriefQuerySet
+from briefs.services.recall import visible
+from briefs.views.door import Request, show
+
+MOST: Final = 8
+
+
+@require_safe
+def palette(request: Request) -> HttpResponse:
+    """By number, or by words of the title in any order; without either the briefs that changed last."""
+    text = request.GET.get("q", "").replace("\x00", "").strip()[:100]
+    rows = _matching(visible(request.identity).order_by("-updated_at", "-pk"), text)
+    views = SavedView.objects.filter(actor=request.identity.actor, name__icontains=text)[:MOST] if text else []
+    briefs = list(rows.only("title", "status")[:MOST])
+    exact = text.removeprefix("#")
+    briefs.sort(key=lambda brief: str(brief.pk) != exact)
+    return show(request, "components/_palette_found.html", {"briefs": briefs, "views": views})
+
+
+def _matching(rows: BriefQuerySet, text: str) -> BriefQuerySet:
+    words = Q()
+    for word in text.split():
+        words &= Q(title__icontains=word)
+    number = text.removeprefix("#")
+    if number.isascii() and number.isdigit() and len(number) < 12:
+        words |= Q(pk=int(number))
+    return rows.filter(words)

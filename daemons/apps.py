@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class DaemonsConfig(AppConfig):
+    name = "daemons"
+    verbose_name = "daemons"
+
+    def ready(self) -> None:
+        from daemons import tools  # noqa: F401  declares them

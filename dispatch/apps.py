@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+
+
+class DispatchConfig(AppConfig):
+    name = "dispatch"
+    verbose_name = "dispatch"
+
+    def ready(self) -> None:
+        from briefs import lifecycle, signals
+        from daemons.services import processes
+        from dispatch import auto, gauges, machine, services, tools  # noqa: F401  two declare what they hold
+
+        lifecycle.guard(services.guard_manual_move)
+        signals.stirred.connect(auto.on_stirred, weak=False, dispatch_uid="dispatch")
+        processes.ended.connect(machine.on_process_ended, weak=False, dispatch_uid="dispatch")

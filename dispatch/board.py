@@ -1,0 +1,50 @@
+"""What this room adds to the board: which briefs wait for a person here, which are out, and handing them off."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db.models import Exists, OuterRef, Q
+
+from briefs.identity import Identity
+from briefs.models import Brief
+from briefs.models.brief import Status
+from briefs.views import rooms
+from daemons.models import AgentProgram
+from dispatch import services
+from dispatch.models import ACTIVE, DispatchRequest, State
+
+_ENDED_BADLY: Final = (State.FAILED, State.CONFLICTED)
+# A brief that was moved elsewhere since its work failed has had its person.
+_WHERE_WORK_LEAVES_IT: Final = (Status.PLANNED, Status.DISPATCHED, Status.IN_PROGRESS, Status.IN_REVIEW)
+
+
+@rooms.waiting
+def waiting() -> Q:
+    """Finished work that nobody merges by itself, a red gate, and work that failed or met a conflict last."""
+    finished = DispatchRequest.objects.filter(state=State.FINISHED).order_by()
+    unmerged = finished.filter(Q(project__auto_merge=False) | ~Q(failure_class=""))
+    newer = DispatchRequest.objects.filter(brief=OuterRef("brief"), pk__gt=OuterRef("pk"))
+    ended_badly = DispatchRequest.objects.filter(~Exists(newer), state__in=_ENDED_BADLY).order_by()
+    broken = Q(status__in=_WHERE_WORK_LEAVES_IT, pk__in=ended_badly.values("brief"))
+    return Q(pk__in=unmerged.values("brief")) | broken
+
+
+@rooms.held
+def held() -> Q:
+    return Q(pk__in=DispatchRequest.objects.filter(state__in=ACTIVE).order_by().values("brief"))
+
+
+@rooms.agents
+def agents() -> list[str]:
+    """The enabled programs, the one that was used last first."""
+    enabled = list(AgentProgram.objects.filter(enabled=True).values_list("name", flat=True))
+    used = DispatchRequest.objects.exclude(program=None).order_by("-pk").values_list("program__name", flat=True)
+    last = used.first()
+    return sorted(enabled, key=lambda name: name != last)
+
+
+@rooms.hand_off
+def hand_off(brief: Brief, identity: Identity, agent: str) -> None:
+    identity.require_orchestrator()
+    services.dispatch(brief, actor=identity.actor, agent=agent)

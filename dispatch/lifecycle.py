@@ -1,0 +1,153 @@
+"""A dispatch request's states, what may follow what, and the move. Nothing else assigns ``DispatchRequest.state``.
+
+The move: the brief's row lock first (always, so that no two writers wait for each other), then a conditional UPDATE
+of the request (rows == 1, with the fence where the caller holds one), the trace, the brief's rollup; pages are told
+after the commit.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.db import transaction
+from django.utils import timezone
+
+from briefs import lifecycle as brief_lifecycle
+from briefs import trace
+from briefs.models import Actor, Brief, Participant
+from briefs.models.brief import Status
+from dispatch.models import ACTIVE, HELD, DispatchRequest, State
+from flower import live
+from flower.errors import Conflict
+from flower.lifecycle import table, words
+
+_ENDS: Final = {State.FAILED, State.CANCELLED}
+
+DISPATCH: Final = table(
+    "dispatch",
+    {
+        State.QUEUED: {State.CLAIMED, *_ENDS},
+        State.CLAIMED: {State.PREPARING, State.RUNNING, State.FINISHED, State.QUEUED, *_ENDS},
+        State.PREPARING: {State.RUNNING, State.FINISHED, State.QUEUED, *_ENDS},
+        State.RUNNING: {State.FINISHED, State.QUEUED, *_ENDS},
+        State.FINISHED: {State.MERGING, State.DONE, *_ENDS},
+        State.MERGING: {State.DONE, State.FINISHED, State.CONFLICTED},
+        State.DONE: set(),
+        State.CONFLICTED: set(),
+        State.FAILED: set(),
+        State.CANCELLED: set(),
+    },
+)
+
+
+def move(
+    request: DispatchRequest,
+    to: str,
+    *,
+    actor: Actor,
+    kind: str = "",
+    body: str = "",
+    data: dict[str, Any] | None = None,
+    expecting: int | None = None,
+    why: str = "",
+    **values: Any,
+) -> DispatchRequest:
+    """Move a request from a state from which ``to`` is legal, and write ``values`` with it.
+
+    ``kind``, ``body`` and ``data`` are the trace entry (none without a kind). With ``expecting`` the move happens only
+    while that is the request's fence. Raises Conflict when somebody else was first, or the move is illegal.
+    """
+    values |= {"state": to}
+    if to not in ACTIVE:
+        values |= {"only_active": None, "ended_at": timezone.now()}
+    if to not in HELD:
+        values |= {"lease_expires_at": None}
+    with transaction.atomic():
+        brief = Brief(pk=request.brief_id)
+        trace.lock(brief)
+        holder = request.claimed_by_id
+        rows = DispatchRequest.objects.filter(pk=request.pk, state__in=DISPATCH.sources(to))
+        if expecting is not None:
+            rows = rows.filter(fence=expecting)
+        if rows.update(**values) != 1:
+            _explain(request, to, expecting)
+        request.refresh_from_db()
+        brief.refresh_from_db()
+        if kind:
+            trace.append(brief, kind, actor=actor, body=body, data={"dispatch": request.pk, **(data or {})})
+        if to == State.CLAIMED or to == State.QUEUED or to not in ACTIVE:
+            _note_participation(request, holder)
+        roll_up(brief, actor, why)
+    live.publish(live.brief_group(brief.pk), "brief.changed", brief=brief.pk)
+    return request
+
+
+def _note_participation(request: DispatchRequest, holder: int | None) -> None:
+    """Who claims takes part, in the wave of the request. A worker that flower started leaves with its last request."""
+    taking_part = Participant.objects.filter(brief=request.brief_id)
+    started = {"role": "worker"} if request.program_id else {}
+    if request.state == State.CLAIMED:
+        wave = waves(request.brief_id).get(request.pk)
+        taking_part.filter(actor=request.claimed_by_id).update(wave=wave, left_at=None, **started)
+    elif holder is not None and started:
+        active = DispatchRequest.objects.filter(brief=request.brief_id, claimed_by=holder, state__in=ACTIVE)
+        if not active.exists():
+            taking_part.filter(actor=holder).update(left_at=timezone.now())
+
+
+def waves(brief: int) -> dict[int, int]:
+    """The wave of each of a brief's requests, from 1: those that were out at the same time are one wave."""
+    rows = DispatchRequest.objects.filter(brief=brief).order_by("created_at", "pk")
+    found: dict[int, int] = {}
+    wave, until = 0, None
+    for number, begun, ended in rows.values_list("pk", "created_at", "ended_at"):
+        if wave == 0 or (until is not None and begun >= until):
+            wave, until = wave + 1, ended
+        elif until is not None:
+            until = max(until, ended) if ended is not None else None
+        found[number] = wave
+    return found
+
+
+def _explain(request: DispatchRequest, to: str, fence: int | None) -> None:
+    """Raise the sentence that says why a conditional move found no row."""
+    request.refresh_from_db()
+    if fence is not None and request.fence != fence:
+        raise Conflict(
+            f"Fence {fence} is old: dispatch {request.pk} was claimed again since (the fence is {request.fence} now). "
+            "Stop working on it."
+        )
+    DISPATCH.check(f"Dispatch {request.pk}", request.state, to)
+    raise Conflict(f"Dispatch {request.pk} is {words(request.state)} already.")
+
+
+def roll_up(brief: Brief, actor: Actor, why: str = "") -> None:
+    """Set the brief's status to what its requests say together."""
+    if brief.is_terminal or brief.status == Status.DEFERRED:
+        return
+    to = rolled_up_status(brief)
+    if to and to != brief.status and brief_lifecycle.BRIEF.may(brief.status, to):
+        if to == Status.COMPLETE and brief.questions.filter(answered_at=None).exists():
+            to = Status.IN_REVIEW if brief.status == Status.IN_PROGRESS else brief.status
+            if to == brief.status:
+                return
+            why = "the work is merged; an open question holds the brief back"
+        brief_lifecycle.roll_up(brief, to, actor=actor, why=why)
+
+
+def rolled_up_status(brief: Brief) -> str:
+    """What a brief's requests say of it together; empty when they say nothing."""
+    states = set(DispatchRequest.objects.filter(brief=brief).values_list("state", flat=True))
+    if states & HELD:
+        return Status.IN_PROGRESS
+    if states & {State.FINISHED, State.MERGING}:
+        return Status.IN_REVIEW
+    if State.QUEUED in states:
+        return Status.DISPATCHED if brief.status not in {Status.IN_PROGRESS, Status.IN_REVIEW} else ""
+    rows = DispatchRequest.objects.filter(brief=brief).order_by("-pk").values_list("state", "kind")
+    newest, kind = rows.first() or ("", "")
+    if newest == State.DONE and kind != DispatchRequest.Kind.DESIGN:
+        return Status.COMPLETE
+    if newest == State.CONFLICTED:
+        return Status.IN_REVIEW
+    return Status.PLANNED if newest else ""

@@ -1,0 +1,259 @@
+"""The machine: brings a request from the state it is in as far as it can go now.
+
+``advance`` may be called at any time, by anybody, as often as one likes: by a kick when something changed, by the sweep
+every few seconds. A lock per request (released by the kernel when its holder is killed) lets one work at a time, and
+every step finds out what is done already. So a killed worker costs a few seconds and never a result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from briefs.models import Actor
+from briefs.services import actors, refining
+from daemons.agents import command
+from daemons.agents.base import Job
+from daemons.models import Process
+from daemons.services import processes
+from daemons.terminal import HolderError
+from dispatch import auto, claims, lifecycle, merging, packets, services
+from dispatch.models import ACTIVE, HELD, DispatchRequest, State
+from flower import live, logs
+from flower.errors import Refusal
+from worktrees import git
+from worktrees import services as worktrees
+from worktrees.models import Worktree
+
+FAREWELL: Final = timedelta(seconds=10)  # how long an agent may go on after its work was merged
+
+
+def advance(number: int) -> None:
+    """Advance one request. Does nothing while somebody else is at it, or when there is no such request."""
+    folder = settings.FLOWER.home / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with git.locks.held(folder / f"dispatch-{number}", timeout=0.2, busy=f"dispatch {number} is being advanced"):
+            _advance(number)
+    except git.LockBusy:
+        return  # the sweep looks again in a few seconds
+
+
+def _advance(number: int) -> None:
+    rows = DispatchRequest.objects.select_related(
+        "brief__project", "project", "worktree__project", "process", "program"
+    )
+    while request := rows.filter(pk=number).first():
+        before = request.state
+        with logs.bound(brief=request.brief_id, dispatch=request.pk, process=request.process_id):
+            _STEPS.get(before, _clean_up)(request)
+        if DispatchRequest.objects.values_list("state", flat=True).get(pk=number) == before:
+            return
+
+
+def _start(request: DispatchRequest) -> None:
+    """queued -> claimed, for what flower runs itself, while fewer agents run than are allowed."""
+    if request.program is None:
+        return
+    assert request.project is not None
+    worker = actors.named(f"{request.project.slug}-{request.brief_id}-worker", Actor.Kind.AGENT)
+    with transaction.atomic():
+        # One starter at a time counts and claims: two that counted at once would exceed the cap together.
+        Actor.objects.select_for_update().get(ref="system")
+        running = DispatchRequest.objects.filter(state__in=HELD).exclude(program=None).count()
+        if running < settings.FLOWER.max_concurrent:
+            claims.claim(request, actor=worker, lease_seconds=claims.LONGEST_LEASE)
+
+
+def _prepare(request: DispatchRequest) -> None:
+    """claimed, preparing -> running: the worktree is made, and the agent started in it."""
+    if request.state == State.CLAIMED:
+        lifecycle.move(request, State.PREPARING, actor=actors.system(), expecting=request.fence)
+    worktree = worktrees.advance(request.worktree or _plan_worktree(request))
+    if worktree.state == Worktree.State.FAILED:
+        services.fail(
+            request, worktree.failure, actor=actors.system(), failure_class="worktree", expecting=request.fence
+        )
+    elif worktree.state == Worktree.State.READY:
+        _run(request, worktree)
+
+
+def _plan_worktree(request: DispatchRequest) -> Worktree:
+    assert request.project is not None
+    name = services.worktree_name(request)
+    with transaction.atomic():
+        worktree = worktrees.plan(
+            request.project, name, request.branch, request.base_sha, actor=actors.system(), brief=request.brief
+        )
+        request.worktree = worktree
+        request.save(update_fields=["worktree"])
+    return worktree
+
+
+def _run(request: DispatchRequest, worktree: Worktree) -> None:
+    packet = worktrees.write_packet(worktree, request.packet)
+    if request.program is None:  # whoever claimed it works there on their own
+        lifecycle.move(
+            request, State.RUNNING, actor=actors.system(), expecting=request.fence, started_at=timezone.now()
+        )
+        return
+    process = request.process or _plan_process(request, worktree)
+    job = Job(request.brief_id, worktree.checkout, packet, packets.prompt(request.brief_id, packet))
+    launch = command.launch(request.program, job)
+    try:
+        processes.launch(process, launch.argv, env={**launch.env, **_environment(request, process, job)})
+    except HolderError as error:
+        services.fail(request, str(error), actor=actors.system(), failure_class="spawn", expecting=request.fence)
+        return
+    if process.has_ended and process.exit_code is None and process.exit_signal is None:
+        why = f"The agent was not started: {process.error or process.state}."
+        services.fail(request, why, actor=actors.system(), failure_class="spawn", expecting=request.fence)
+        return
+    services.note_start(request, expecting=request.fence)
+
+
+def _plan_process(request: DispatchRequest, worktree: Worktree) -> Process:
+    assert request.program is not None and request.claimed_by is not None
+    with transaction.atomic():
+        process = processes.create(
+            Process.Purpose.AGENT,
+            command=" ".join(request.program.argv),
+            cwd=worktree.checkout,
+            program=request.program,
+            actor=request.claimed_by,
+            project=request.project,
+            brief=request.brief,
+            run=request.pk,
+        )
+        request.process = process
+        request.save(update_fields=["process"])
+    return process
+
+
+def _environment(request: DispatchRequest, process: Process, job: Job) -> dict[str, str]:
+    """What an agent finds in its environment (contract.md section 4)."""
+    url = settings.FLOWER.public_url
+    assert request.project is not None and request.claimed_by is not None
+    return {
+        "FLOWER_URL": url,
+        "FLOWER_MCP_URL": f"{url}/mcp",
+        "FLOWER_TOKEN": processes.run_token(process),
+        "FLOWER_ACTOR": request.claimed_by.ref,
+        "FLOWER_PROJECT": request.project.slug,
+        "FLOWER_BRIEF": str(request.brief_id),
+        "FLOWER_DISPATCH": str(request.pk),
+        "FLOWER_FENCE": str(request.fence),
+        "FLOWER_PACKET": str(job.packet),
+        "FLOWER_WORKTREE": str(job.worktree),
+        "FLOWER_PROCESS": str(process.pk),
+    }
+
+
+def _watch(request: DispatchRequest) -> None:
+    """running -> failed, when its agent ended without saying that the work is complete."""
+    if request.process is None or not processes.observe(request.process).has_ended:
+        return
+    process = request.process
+    if process.phase == Process.Phase.LOST:
+        why, failure_class = "The agent is lost: its holder was killed, and its exit code with it.", "lost"
+    else:
+        why, failure_class = f"The agent ended, {process.state}, without completing.", "exited"
+    if lines := processes.tail(process, 2000).strip().splitlines()[-5:]:
+        why += " It last said:\n\n" + "\n".join(f"    {line[:300]}" for line in lines)
+    services.fail(request, why, actor=actors.system(), failure_class=failure_class, expecting=request.fence)
+
+
+def _finish(request: DispatchRequest) -> None:
+    """finished -> done, when nothing was to be changed; -> merging, when the project merges by itself."""
+    if request.kind == DispatchRequest.Kind.DESIGN:
+        auto.end_design(request)
+    elif request.no_changes:
+        lifecycle.move(request, State.DONE, actor=actors.system(), why=f"dispatch {request.pk} needed no changes")
+    elif request.project and request.project.auto_merge and not request.failure_class:
+        merging.ask(request, actor=actors.system())
+
+
+def _clean_up(request: DispatchRequest) -> None:
+    """After the end: the agent is stopped, and the ephemeral worktree of merged work is removed."""
+    process = request.process
+    if process is not None and not processes.observe(process).has_ended:
+        since = request.ended_at or timezone.now()
+        if request.state != State.DONE or timezone.now() - since > FAREWELL:
+            processes.stop(process)
+        return
+    worktree = request.worktree
+    if worktree is None or request.state != State.DONE or not _may_go(worktree):
+        return
+    with contextlib.suppress(Refusal):  # the reason is kept with the worktree, where its page shows it
+        worktrees.remove(worktree, actor=actors.system())
+
+
+def _may_go(worktree: Worktree) -> bool:
+    in_use = DispatchRequest.objects.filter(worktree=worktree, state__in=ACTIVE).exists()
+    there = worktree.state in {Worktree.State.READY, Worktree.State.REMOVING}
+    return there and worktree.keep == Worktree.Keep.EPHEMERAL and not worktree.failure and not in_use
+
+
+_STEPS: Final[dict[str, Callable[[DispatchRequest], None]]] = {
+    State.QUEUED: _start,
+    State.CLAIMED: _prepare,
+    State.PREPARING: _prepare,
+    State.RUNNING: _watch,
+    State.FINISHED: _finish,
+    State.MERGING: merging.step,
+}
+
+
+# --- the sweep --------------------------------------------------------------------------------------------------------
+
+
+def unfinished() -> list[int]:
+    """The requests that a machine could bring further now: what the sweep kicks, and what ``reconcile`` lists."""
+    ended = Q(process__phase__in=Process.ENDED)
+    ours = Q(program__isnull=False)
+    todo = (
+        Q(state=State.QUEUED) & ours
+        | Q(state__in=[State.CLAIMED, State.PREPARING, State.MERGING])
+        | Q(state=State.RUNNING) & ours & (ended | Q(process=None))
+        | Q(state=State.FINISHED, no_changes=True)
+        | Q(state=State.FINISHED, kind=DispatchRequest.Kind.DESIGN)
+        | Q(state=State.FINISHED, project__auto_merge=True, failure_class="")
+    )
+    idle_agent = ~Q(state__in=ACTIVE) & Q(process__phase__in=[Process.Phase.STARTING, Process.Phase.RUNNING])
+    worktree_left = Q(
+        state=State.DONE,
+        worktree__keep=Worktree.Keep.EPHEMERAL,
+        worktree__state__in=[Worktree.State.READY, Worktree.State.REMOVING],
+        worktree__failure="",
+    )
+    rows = DispatchRequest.objects.filter(todo | idle_agent | worktree_left)
+    return list(rows.order_by("pk").values_list("pk", flat=True))
+
+
+def sweep() -> list[int]:
+    """Repair what a crash or a lost wake-up left half-done: read facts, release dead leases, kick what could go on."""
+    processes.sweep()
+    claims.release_expired()
+    merging.sweep_scratch()
+    refining.sweep()
+    auto.sweep()
+    numbers = unfinished()
+    for number in numbers:
+        live.kick("dispatch.tasks.advance", number)
+    going = Worktree.objects.filter(state=Worktree.State.REMOVING, failure="")
+    for number in going.values_list("pk", flat=True):
+        live.kick("worktrees.tasks.remove", number)
+    return numbers
+
+
+def on_process_ended(*, process: Process, **_: object) -> None:
+    """A process of a request ended (agent, setup or gate): go on at once instead of with the next sweep."""
+    if process.run is not None:
+        live.kick("dispatch.tasks.advance", process.run)

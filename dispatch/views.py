@@ -1,0 +1,337 @@
+"""The pages of dispatching, and what this room adds to the board and to the brief page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from django import forms
+from django.core.paginator import Paginator
+from django.db.models import Max
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRedirect
+
+from briefs.forms import Words, read
+from briefs.models import Brief, TraceEntry
+from briefs.views import rooms
+from briefs.views.board import capture_brief, refuse_capture
+from briefs.views.brief import act
+from briefs.views.capture import BY_HAND
+from briefs.views.door import Refused, Request, show
+from daemons.models import AgentProgram
+from dispatch import auto, claims, lifecycle, merging, services, waves
+from dispatch.models import ACTIVE, HELD, DispatchRequest, State
+from dispatch.tools import find_worktree
+from flower.errors import Refusal
+from flower.lifecycle import words
+from worktrees import diffs, git
+from worktrees import services as worktrees
+from worktrees.models import Worktree
+
+ON_A_PAGE: Final = 50
+ON_A_BRIEF: Final = 10
+WAY: Final = (State.QUEUED, State.PREPARING, State.RUNNING, State.FINISHED, State.MERGING, State.DONE)
+
+
+class DispatchForm(forms.Form):
+    agent = forms.CharField(required=False)
+    kind = forms.CharField(required=False)
+    branch = forms.CharField(required=False)
+    base = forms.CharField(required=False)
+    worktree = forms.IntegerField(required=False)
+
+
+class WhyForm(forms.Form):
+    why = Words()
+
+
+# --- on the brief page ------------------------------------------------------------------------------------------------
+
+
+@rooms.panel("dispatch")
+def panel(request: Request, brief: Brief, refused: Refused | None) -> dict[str, Any]:
+    requests = DispatchRequest.objects.filter(brief=brief).select_related("program", "claimed_by").defer("packet")
+    shown = list(requests[: ON_A_BRIEF + 1])
+    why_not = services.explain(brief)
+    typed = refused.typed if refused and refused.panel == "dispatch" else {}
+    return {
+        "requests": shown[:ON_A_BRIEF],
+        "more": len(shown) > ON_A_BRIEF,
+        "programs": list(AgentProgram.objects.filter(enabled=True).values_list("name", flat=True)),
+        "may": not why_not,
+        "why_not": why_not,
+        "typed": typed,
+        "to_merge": _to_merge(request, shown),
+        "last_agent": next((row.program.name for row in shown if row.program), ""),
+        "kinds": [kind for kind in DispatchRequest.Kind.values if kind != DispatchRequest.Kind.DESIGN],
+        "worktrees": _free_worktrees(brief),
+        "base": services.base_of_build(brief) or (brief.project.main_branch if brief.project else ""),
+        "outlook": auto.outlook(brief) if brief.auto_dispatch else None,
+        "waves": _waves(brief),
+    }
+
+
+def _free_worktrees(brief: Brief) -> list[Worktree]:
+    """Checkouts that this brief's work could happen in, besides a new one."""
+    if brief.project is None:
+        return []
+    ready = Worktree.objects.filter(project=brief.project, state=Worktree.State.READY)
+    return list(ready.exclude(dispatch_requests__state__in=HELD).distinct().order_by("-pk")[:30])
+
+
+def _waves(brief: Brief) -> waves.Graph | None:
+    rows = DispatchRequest.objects.filter(brief=brief).select_related("program", "claimed_by").defer("packet")
+    numbers = lifecycle.waves(brief.pk)
+    if len(set(numbers.values())) < 2:
+        return None
+    runs = [
+        waves.Run(row.pk, numbers[row.pk], _who(row), row.state, row.claimed_at or row.created_at, row.ended_at)
+        for row in rows.order_by("-pk")[:60]
+        if row.pk in numbers
+    ]
+    return waves.graph(runs, timezone.now())
+
+
+def _who(row: DispatchRequest) -> str:
+    if row.claimed_by is not None:
+        return row.claimed_by.ref
+    return row.program.name if row.program else "nobody yet"
+
+
+def _to_merge(request: Request, shown: list[DispatchRequest]) -> DispatchRequest | None:
+    """Finished work that this person may merge: the one action that matters on the page then."""
+    finished = (row for row in shown if row.state == State.FINISHED and row.kind != DispatchRequest.Kind.DESIGN)
+    return next(finished, None) if request.identity.may_orchestrate else None
+
+
+@require_POST
+def dispatch_brief(request: Request, number: int) -> HttpResponse:
+    """The brief page's Dispatch."""
+    found = request.identity.find_brief(number)
+
+    def hand_off() -> None:
+        request.identity.require_orchestrator()
+        typed = read(DispatchForm(request.POST))
+        worktree = find_worktree(request.identity, typed.pop("worktree") or None)
+        services.dispatch(found, actor=request.identity.actor, worktree=worktree, **typed)
+
+    return act(request, found, "dispatch", hand_off)
+
+
+@require_POST
+def capture_and_dispatch(request: Request) -> HttpResponse:
+    """The board's Capture & dispatch, in one step. What cannot be dispatched is captured all the same."""
+    try:
+        request.identity.require_orchestrator()
+        brief = capture_brief(request)
+    except Refusal as refusal:
+        return refuse_capture(request, refusal)
+    address = brief.get_absolute_url()
+    try:
+        agent = request.POST.get("agent", first_program())
+        services.dispatch(brief, actor=request.identity.actor, agent="" if agent == BY_HAND else agent)
+    except Refusal:
+        address = f"{address}#dispatch"  # its panel says why it cannot be dispatched, and what to do
+    return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
+
+
+def first_program() -> str:
+    """The agent program that is taken when nobody chose: the one used last, else the first; none: an agent claims."""
+    enabled = list(AgentProgram.objects.filter(enabled=True).values_list("name", flat=True))
+    last = DispatchRequest.objects.exclude(program=None).values_list("program__name", flat=True).first()
+    return last if last in enabled else next(iter(enabled), "")
+
+
+# --- on the board -----------------------------------------------------------------------------------------------------
+
+
+@rooms.on_board
+def on_board(briefs: list[int]) -> dict[int, rooms.Now]:
+    newest = DispatchRequest.objects.filter(brief__in=briefs).order_by().values("brief").annotate(newest=Max("pk"))
+    rows = DispatchRequest.objects.filter(pk__in=newest.values("newest")).select_related("program", "project")
+    requests = list(rows.defer("packet", "summary", "handoff"))
+    said = _last_words([request.brief_id for request in requests if request.state == State.RUNNING])
+    return {request.brief_id: _now(request, said.get(request.brief_id, "")) for request in requests}
+
+
+def _last_words(briefs: list[int]) -> dict[int, str]:
+    """The newest progress line of each brief."""
+    progress = TraceEntry.objects.filter(brief__in=briefs, kind=TraceEntry.Kind.PROGRESS)
+    newest = progress.order_by().values("brief").annotate(newest=Max("pk")).values("newest")
+    return dict(TraceEntry.objects.filter(pk__in=newest).values_list("brief", "body"))
+
+
+def _now(request: DispatchRequest, said: str) -> rooms.Now:
+    agent = request.program.name if request.program else "by hand"
+    line = f"now: {' '.join(said.split())[:200]}" if said else ""
+    if request.state in {State.DONE, State.CANCELLED}:
+        return rooms.Now()
+    if request.failure:
+        line = " ".join(request.failure.split())[:200]
+    elif request.state == State.FINISHED and request.project and not request.project.auto_merge:
+        line = f"finished: dispatch {request.pk} waits to be merged"
+    elif request.state == State.QUEUED and request.program is None:
+        line = "waits for an agent to claim it"
+    if request.state == State.FINISHED and request.failure_class:
+        label = "gate red" if request.failure_class == "gate" else "not merged"
+        return rooms.Now("failed", label, agent, line)
+    return rooms.Now(request.state, words(request.state), agent, line)
+
+
+# --- pages of their own -----------------------------------------------------------------------------------------------
+
+
+@require_safe
+def dispatches(request: Request) -> HttpResponse:
+    rows = DispatchRequest.objects.select_related("brief", "program", "claimed_by", "project")
+    rows = rows.defer("packet", "brief__spec", "summary", "handoff").order_by("-pk")
+    if request.identity.project is not None:
+        rows = rows.filter(brief__project=request.identity.project)
+    state = request.GET.get("state", "")
+    if state == "active":
+        rows = rows.filter(state__in=ACTIVE)
+    elif state in State.values:
+        rows = rows.filter(state=state)
+    page = Paginator(rows, ON_A_PAGE).get_page(request.GET.get("page"))
+    template = "dispatch/_list.html" if request.htmx else "dispatch/dispatches.html"
+    return show(request, template, {"page": page, "state": state, "states": State.values})
+
+
+@require_safe
+def dispatch(request: Request, number: int) -> HttpResponse:
+    return show_dispatch(request, claims.find(request.identity, number))
+
+
+def show_dispatch(
+    request: Request, found: DispatchRequest, *, refused: Refused | None = None, status: int = 200
+) -> HttpResponse:
+    runs = list(found.gate_runs.select_related("process").order_by("-attempt", "ordinal"))
+    context = {
+        "found": found,
+        "brief": found.brief,
+        "steps": _steps(found),
+        "runs": runs,
+        "refused": refused,
+        "may_merge": found.state == State.FINISHED and request.identity.may_orchestrate,
+        "may_cancel": found.is_active and found.state != State.MERGING and request.identity.may_orchestrate,
+        "may_retry": found.state in {State.FAILED, State.CONFLICTED, State.CANCELLED}
+        and request.identity.may_orchestrate
+        and not services.explain(found.brief),
+        "head": found.head_sha,
+    }
+    template = "dispatch/_dispatch.html" if request.htmx else "dispatch/dispatch.html"
+    return show(request, template, context, status)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage of the way of a request: ``past``, ``here`` or still to come."""
+
+    state: str
+    place: str
+    at: datetime | None
+
+
+def _steps(found: DispatchRequest) -> list[Step]:
+    times = {
+        State.QUEUED: found.created_at,
+        State.PREPARING: found.claimed_at,
+        State.RUNNING: found.started_at,
+        State.FINISHED: found.finished_at,
+    }
+    if found.state in {State.FAILED, State.CANCELLED, State.CONFLICTED}:
+        passed = [Step(state, "past", at) for state, at in times.items() if at is not None]
+        return [*passed, Step(found.state, "here", found.ended_at)]
+    here = WAY.index(State.PREPARING if found.state == State.CLAIMED else State(found.state))
+    places = ["past"] * here + ["here"] + [""] * (len(WAY) - here - 1)
+    if found.state == State.DONE:
+        places[-1] = "here"
+    return [
+        Step(state, place, found.ended_at if state == State.DONE else times.get(state) if place else None)
+        for state, place in zip(WAY, places, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is on the branch of a request on top of its base, as git says it now."""
+
+    commits: list[git.Commit]
+    diff: diffs.Diff | None
+    error: str = ""
+
+
+@require_safe
+def dispatch_diff(request: Request, number: int) -> HttpResponse:
+    """The commits and the diff: asked for by the page once it is there, since git is asked."""
+    found = claims.find(request.identity, number)
+    template = "dispatch/_diff.html" if request.htmx else "dispatch/diff.html"
+    return show(request, template, {"found": found, "brief": found.brief, "work": _work(found)})
+
+
+def _work(found: DispatchRequest) -> Work:
+    if found.project is None or not found.base_sha:
+        return Work([], None)
+    try:
+        repository = worktrees.repository(found.project)
+        head = found.head_sha or (found.branch if repository.has_branch(found.branch) else "")
+        if not head:
+            return Work([], None)
+        text = repository.diff(found.base_sha, head, limit_bytes=400_000)
+        return Work(repository.commits(found.base_sha, head, limit=50), diffs.parse(text, max_lines=5_000))
+    except git.GitError as error:
+        return Work([], None, str(error))
+
+
+@require_safe
+def packet(request: Request, number: int) -> HttpResponse:
+    """The packet alone, as text: what the copy button takes, and what one opens without a script."""
+    found = claims.find(request.identity, number)
+    return HttpResponse(found.packet, content_type="text/plain; charset=utf-8")
+
+
+@require_POST
+def merge(request: Request, number: int) -> HttpResponse:
+    found = claims.find(request.identity, number)
+    try:
+        merging.check_may_merge(request.identity)
+        merging.ask(found, actor=request.identity.actor)
+    except Refusal as refusal:
+        return _refuse(request, found, refusal, "merge")
+    return redirect(found.get_absolute_url())
+
+
+@require_POST
+def cancel(request: Request, number: int) -> HttpResponse:
+    found = claims.find(request.identity, number)
+    try:
+        request.identity.require_orchestrator()
+        why = read(WhyForm(request.POST))["why"].strip()
+        services.cancel(found, why or "called off", actor=request.identity.actor)
+    except Refusal as refusal:
+        return _refuse(request, found, refusal, "cancel")
+    return redirect(found.get_absolute_url())
+
+
+@require_POST
+def retry(request: Request, number: int) -> HttpResponse:
+    """The same hand-off once more: the same program, a branch of its own, begun from the main branch as it is now."""
+    found = claims.find(request.identity, number)
+    try:
+        request.identity.require_orchestrator()
+        agent = found.program.name if found.program else ""
+        kind = DispatchRequest.Kind.REWORK if found.state == State.CONFLICTED else found.kind
+        made = services.dispatch(found.brief, actor=request.identity.actor, agent=agent, kind=kind)
+    except Refusal as refusal:
+        return _refuse(request, found, refusal, "retry")
+    return redirect(reverse("dispatch", args=[made.pk]))
+
+
+def _refuse(request: Request, found: DispatchRequest, refusal: Refusal, panel_: str) -> HttpResponse:
+    found = claims.find(request.identity, found.pk)
+    return show_dispatch(request, found, refused=Refused.of(refusal, panel_, request), status=refusal.status_code)

@@ -1,0 +1,48 @@
+"""Lifecycle: states, and what may follow what, as a table.
+
+Each kind of thing has one table of its own, beside its move: lock -> check -> save -> trace -> announce on commit.
+Nothing else assigns a state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from flower.errors import Conflict, Invalid
+
+
+@dataclass(frozen=True)
+class Table:
+    """Legal moves of one kind of thing: ``moves[state]`` are the states that may follow it."""
+
+    noun: str
+    moves: Mapping[str, frozenset[str]]
+
+    @property
+    def states(self) -> frozenset[str]:
+        return frozenset(self.moves)
+
+    def may(self, old: str, new: str) -> bool:
+        return new in self.moves[old]
+
+    def sources(self, new: str) -> list[str]:
+        """The states from which ``new`` is legal: what a conditional UPDATE filters on."""
+        return sorted(state for state, targets in self.moves.items() if new in targets)
+
+    def check(self, name: str, old: str, new: str) -> None:
+        """Refuse an unknown state or an illegal move, naming what would be legal."""
+        if new not in self.moves:
+            raise Invalid(f"'{new}' is no {self.noun} status; it is one of {', '.join(sorted(self.moves))}.")
+        if not self.may(old, new):
+            legal = ", ".join(sorted(self.moves[old])) or "nothing"
+            raise Conflict(f"{name} is {words(old)} and cannot become {words(new)}; from here it may become {legal}.")
+
+
+def table(noun: str, moves: Mapping[str, Iterable[str]]) -> Table:
+    return Table(noun, {state: frozenset(targets) for state, targets in moves.items()})
+
+
+def words(state: str) -> str:
+    """A state as people read it: ``in_progress`` -> ``in progress``."""
+    return state.replace("_", " ")

@@ -1,0 +1,472 @@
+"""The MCP endpoint: the tools of flower/toolbox.py for agents, on ``POST /mcp`` with a bearer token.
+
+Stateless, JSON answers, every protocol era that the SDK speaks. The SDK's kernel (``serve_one``) checks, runs and
+shapes each request, and its ladder judges those of the 2026-07-28 era. Its HTTP transports are left out: with nothing
+to stream and nothing to remember they would still build streams, a task group and a session manager that needs a
+lifespan, which daphne does not offer.
+
+A tool is synchronous and runs with all its queries in one hop to a database thread. A refusal becomes a tool error with
+its sentence; anything else is logged and becomes one that says no more than that.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import time
+import types
+import typing
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+import anyio
+import pydantic_core
+import structlog
+from mcp.server.caching import CacheHint
+from mcp.server.connection import Connection
+from mcp.server.lowlevel import Server
+from mcp.server.runner import serve_one
+from mcp.shared.exceptions import NoBackChannelError
+from mcp.shared.inbound import (
+    ERROR_CODE_HTTP_STATUS,
+    MCP_PROTOCOL_VERSION_HEADER,
+    InboundLadderRejection,
+    classify_inbound_request,
+    find_duplicated_routing_header,
+    unsupported_protocol_version_rejection,
+)
+from mcp.shared.jsonrpc_dispatcher import handler_exception_to_error_data
+from mcp.shared.transport_context import TransportContext
+from mcp_types import (
+    HEADER_MISMATCH,
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    CallToolRequestParams,
+    ErrorData,
+    JSONRPCRequest,
+    PaginatedRequestParams,
+)
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, KNOWN_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION
+from pydantic import ValidationError
+
+from briefs.identity import Identity
+from briefs.services import actors
+from flower import metrics, routing
+from flower.errors import Invalid, Refusal, TooLarge, Unauthenticated
+from flower.threads import Message, Receive, Scope, Send, run_in_database_thread
+from flower.toolbox import Tool, as_text, tools
+
+log = structlog.stdlib.get_logger(__name__)
+
+ANSWER_LIMIT: Final = 400 * 1024  # bytes of one answer as JSON: more is of no use to a model
+LARGEST_INTEGER: Final = 2**63 - 1  # what a database column holds; beyond it SQLite raises OverflowError
+IDENTITY_SECONDS: Final = 1.0  # on top of the 3 s that actors.authenticate() keeps: a revocation acts within 4 s
+INTERNAL: Final = "flower had an internal error; it was logged."
+INSTRUCTIONS: Final = (
+    "flower is the board that your work comes from. A brief is one piece of work, named by its number; recall_brief "
+    "reads it, whoami says which is yours. Report progress and finish with the dispatch tools. "
+    "A refusal says what to do instead."
+)
+
+
+# --- arguments: the function's signature is the schema ---------------------------------------------------------------
+
+_JSON_TYPES: Final[dict[Any, tuple[dict[str, Any], str]]] = {
+    int: ({"type": "integer"}, "a whole number"),
+    float: ({"type": "number"}, "a number"),
+    str: ({"type": "string"}, "text"),
+    bool: ({"type": "boolean"}, "true or false"),
+    list[str]: ({"type": "array", "items": {"type": "string"}}, "a list of texts"),
+    list[int]: ({"type": "array", "items": {"type": "integer"}}, "a list of whole numbers"),
+    list[dict[str, Any]]: ({"type": "array", "items": {"type": "object"}}, "a list of objects"),
+    dict[str, Any]: ({"type": "object"}, "an object"),
+}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a tool. Optional ones may be left out or null; the function's default then stands."""
+
+    name: str
+    kind: Any
+    required: bool
+    default: Any = None
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        schema = dict(_JSON_TYPES[self.kind][0])
+        if not self.required and self.default is not None:
+            schema["default"] = self.default
+        return schema
+
+    def checked(self, tool: str, value: Any) -> Any:
+        """``value`` as the tool's function takes it. Raises Invalid with a sentence that names the argument."""
+        good = _converted(self.kind, value)
+        if good is None:
+            wanted = _JSON_TYPES[self.kind][1]
+            raise Invalid(f"The argument '{self.name}' of {tool} must be {wanted}, not {_shown(value)}.")
+        for part in good if isinstance(good, list) else [good]:
+            if isinstance(part, int) and abs(part) > LARGEST_INTEGER:
+                raise Invalid(f"The argument '{self.name}' of {tool} is a number far too large.")
+            if isinstance(part, str) and not _is_storable(part):
+                raise Invalid(f"The argument '{self.name}' of {tool} holds NUL or half characters, which are no text.")
+        return good
+
+
+def _converted(kind: Any, value: Any) -> Any:
+    """None where it cannot be. Models write "12" and 12.0 for 12, so these are taken for what is meant."""
+    if kind is str:
+        return value if isinstance(value, str) else None
+    if kind is bool:
+        return value if isinstance(value, bool) else None
+    if kind is int:
+        if isinstance(value, str) and len(value) <= 20 and value.removeprefix("-").isascii():
+            return int(value) if value.removeprefix("-").isdigit() else None
+        if isinstance(value, float):
+            return int(value) if value.is_integer() else None
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if kind is float:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if typing.get_origin(kind) is dict:
+        return value if isinstance(value, dict) else None
+    if not isinstance(value, list):
+        return None
+    (inner,) = typing.get_args(kind)
+    items = [_converted(inner, item) for item in value]
+    return None if any(item is None for item in items) else items
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "such a list"
+    if isinstance(value, int | float):
+        return "a number"
+    return repr(value if len(value) <= 40 else f"{value[:40]}…")
+
+
+def _is_storable(text: str) -> bool:
+    if text.isascii():
+        return "\0" not in text
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell and no database stores
+        return False
+    return "\0" not in text
+
+
+def arguments_of(tool: Tool) -> list[Argument]:
+    """What a tool takes besides its caller. Raises TypeError at start for a type that has no place in the table."""
+    hints = typing.get_type_hints(tool.run)
+    found = []
+    for name, parameter in list(inspect.signature(tool.run).parameters.items())[1:]:
+        kind = hints[name]
+        if typing.get_origin(kind) in {typing.Union, types.UnionType}:
+            (kind,) = (part for part in typing.get_args(kind) if part is not type(None))
+        kind = {list: list[str], dict: dict[str, Any]}.get(kind, kind)
+        if kind not in _JSON_TYPES:
+            raise TypeError(f"{tool.name}: the argument {name} is of a type that flower/mcp.py does not know: {kind}")
+        required = parameter.default is inspect.Parameter.empty
+        found.append(Argument(name, kind, required, None if required else parameter.default))
+    return found
+
+
+class Served:
+    """A tool with all that can be worked out once: its arguments, its entry in the list."""
+
+    def __init__(self, tool: Tool) -> None:
+        self.tool = tool
+        self.arguments = {argument.name: argument for argument in arguments_of(tool)}
+        self.required = [argument.name for argument in self.arguments.values() if argument.required]
+        self.entry: dict[str, Any] = {
+            "name": tool.name,
+            "description": inspect.getdoc(tool.run) or "",
+            "inputSchema": {
+                "type": "object",
+                "properties": {name: argument.schema for name, argument in self.arguments.items()},
+                **({"required": self.required} if self.required else {}),
+                "additionalProperties": False,
+            },
+            "annotations": {
+                "readOnlyHint": tool.read_only,
+                "destructiveHint": tool.destructive,
+                "openWorldHint": False,
+            },
+        }
+
+    def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments by name, right for the function. Raises Invalid."""
+        name = self.tool.name
+        for key in given:
+            if key not in self.arguments:
+                takes = ", ".join(self.arguments) or "no arguments"
+                raise Invalid(f"{name} has no argument '{key[:60]}'; it takes {takes}.")
+        for key in self.required:
+            if given.get(key) is None:
+                raise Invalid(f"{name} needs the argument '{key}'.")
+        return {key: self.arguments[key].checked(name, value) for key, value in given.items() if value is not None}
+
+    def perform(self, caller: Identity, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+        """Run the tool; all of it happens on one database thread. Returns the result, and the same as JSON text."""
+        result = self.tool.run(caller, **self.checked(given))
+        text = as_text(result)
+        if (size := len(text.encode())) > ANSWER_LIMIT:
+            raise TooLarge(
+                f"The answer of {self.tool.name} would be {size:,} bytes, the most is {ANSWER_LIMIT:,}; ask for less."
+            )
+        return result, text
+
+
+@cache
+def catalogue() -> dict[str, Served]:
+    """Every tool by name. Call after django.setup(): each AppConfig has imported its tools by then."""
+    return {tool.name: Served(tool) for tool in tools()}
+
+
+@cache
+def _listed(scope: str) -> list[dict[str, Any]]:
+    return [served.entry for served in catalogue().values() if served.tool.is_offered_to(scope)]
+
+
+# --- the server -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Call:
+    caller: Identity
+    scope: Scope
+
+
+_current: ContextVar[_Call] = ContextVar("mcp call")
+
+
+async def _list_tools(_ctx: Any, _params: PaginatedRequestParams) -> dict[str, Any]:
+    return {**_COMPLETE, "tools": _listed(_current.get().caller.scope)}
+
+
+async def _call_tool(_ctx: Any, params: CallToolRequestParams) -> dict[str, Any]:
+    return await call(params.name, params.arguments or {})
+
+
+async def call(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Call a tool for the current caller. Returns a CallToolResult as a dict; never raises for what a tool does."""
+    current = _current.get()
+    served = catalogue().get(name)
+    if served is None or not served.tool.is_offered_to(current.caller.scope):
+        metrics.calls.labels("unknown", "refused").inc()
+        return _error(f"There is no tool '{name[:80]}' for you; tools/list shows those that there are.")
+    current.scope["flower.route"] = f"/mcp {name}"
+    started, outcome = time.perf_counter(), "failed"
+    try:
+        result, text = await run_in_database_thread(served.perform, current.caller, arguments)
+        outcome = "ok"
+        return {**_COMPLETE, "content": [{"type": "text", "text": text}], "structuredContent": result}
+    except Refusal as refusal:
+        outcome = "refused"
+        metrics.note_refusal("mcp", refusal)
+        return _error(f"{refusal.sentence}\n{refusal.detail}" if refusal.detail else refusal.sentence)
+    except Exception:
+        log.exception("a tool failed", tool=name, actor=current.caller.actor.ref)
+        return _error(INTERNAL)
+    finally:
+        metrics.calls.labels(name, outcome).inc()
+        metrics.call_seconds.labels(name).observe(time.perf_counter() - started)
+
+
+def _error(sentence: str) -> dict[str, Any]:
+    return {**_COMPLETE, "content": [{"type": "text", "text": sentence}], "isError": True}
+
+
+_COMPLETE: Final = {"resultType": "complete"}  # the 2026 era requires it; the SDK takes it out for the earlier ones
+
+
+def _version() -> str:
+    try:
+        return version("flower")
+    except PackageNotFoundError:  # run from a checkout
+        return "0"
+
+
+def make_server() -> Server[Any]:
+    server: Server[Any] = Server(
+        "flower",
+        version=_version(),
+        instructions=INSTRUCTIONS,
+        cache_hints={"tools/list": CacheHint(ttl_ms=60_000, scope="private")},  # private: the list depends on the token
+    )
+    server.add_request_handler("tools/list", PaginatedRequestParams, _list_tools)
+    server.add_request_handler("tools/call", CallToolRequestParams, _call_tool)
+    server.middleware.clear()  # OpenTelemetry spans that nobody exports
+    return server
+
+
+class Endpoint:
+    """The ASGI app at /mcp: Host and Origin, method, token; then the kernel of the request's era."""
+
+    def __init__(self) -> None:
+        self.server = make_server()
+        self._known: dict[str, tuple[float, Identity]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = scope["headers"]
+        if not routing.host_is_ours(headers):
+            await answer(send, 421, {"error": "This name is not one of FLOWER_ALLOWED_HOSTS."})
+        elif not routing.origin_is_ours(headers):
+            await answer(send, 403, {"error": "Tools are not for other sites' pages."})
+        elif scope["method"] != "POST":
+            # In stateless mode nothing would ever come on a GET stream; the SDK would leave it hanging.
+            await answer(send, 405, {"error": "MCP is spoken by POST here."}, [(b"allow", b"POST")])
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            caller = await self._identify(routing.bearer(scope["headers"]))
+        except Unauthenticated as refusal:
+            metrics.note_refusal("mcp", refusal)
+            await answer(send, 401, {"error": refusal.sentence}, [(b"www-authenticate", b"Bearer")])
+            return
+        scope["flower.actor"] = caller.actor.ref
+        _current.set(_Call(caller, scope))
+        status, content = await self._answer(scope["headers"], await body_of(receive))
+        await answer(send, status, content)
+
+    async def _identify(self, secret: str) -> Identity:
+        """Who a token stands for. One hop a second for each busy token, none for what cannot be a token."""
+        if not secret.startswith(actors.PREFIX):
+            raise Unauthenticated("Send a token as 'Authorization: Bearer flower_…'; manage.py actor_token makes one.")
+        known, now = self._known.get(secret), time.monotonic()
+        if known and known[0] > now:
+            return known[1]
+        self._known.pop(secret, None)
+        caller = await run_in_database_thread(actors.authenticate, secret)
+        if len(self._known) > 2000:
+            self._known.clear()
+        self._known[secret] = (now + IDENTITY_SECONDS, caller)
+        return caller
+
+    async def _answer(self, headers: routing.Headers, body: bytes) -> tuple[int, dict[str, Any] | None]:
+        """One JSON-RPC message in, the status and the message out. Nothing is remembered of either."""
+        if not routing.header(headers, b"content-type").lower().startswith("application/json"):
+            return 415, {"error": "Send JSON, with 'Content-Type: application/json'."}
+        try:
+            message = pydantic_core.from_json(body)
+        except ValueError:
+            return 400, _failure(None, PARSE_ERROR, "This is not JSON.")
+        named = routing.header(headers, _VERSION_HEADER)
+        # Without the header it is the handshake era's (initialize has none yet), or a script that wants one answer.
+        era = named or LATEST_HANDSHAKE_VERSION
+        if isinstance(message, dict) and "jsonrpc" in message and ("id" not in message or "method" not in message):
+            # A notification, or the answer to a question that a stateless server never asks: taken and dropped.
+            return (202, None) if era in KNOWN_PROTOCOL_VERSIONS else _rejected(None, _unknown(era))
+        try:
+            request = JSONRPCRequest.model_validate(message, by_name=False)
+        except ValidationError:
+            sentence = "The body must be one JSON-RPC 2.0 request: an object with jsonrpc, id, method and params."
+            return 400, _failure(None, INVALID_REQUEST, sentence)
+        if era not in HANDSHAKE_PROTOCOL_VERSIONS and (rejection := _rejection(message, headers)) is not None:
+            return _rejected(request.id, rejection)
+        return await self._result(era, request)
+
+    async def _result(self, era: str, request: JSONRPCRequest) -> tuple[int, dict[str, Any]]:
+        try:
+            result = await serve_one(
+                self.server,
+                _OneAnswer(request.id),
+                request.method,
+                request.params,
+                # None, None: who the client is and what it could be asked matters to no tool
+                connection=Connection.from_envelope(era, None, None),
+                lifespan_state={},
+            )
+        except Exception as error:
+            if (data := handler_exception_to_error_data(error)) is None:
+                log.exception("an MCP request failed", method=request.method[:60])
+                data = ErrorData(code=INTERNAL_ERROR, message=INTERNAL)
+            # The eras differ in whether HTTP's status tells of JSON-RPC's errors.
+            status = 200 if era in HANDSHAKE_PROTOCOL_VERSIONS else ERROR_CODE_HTTP_STATUS.get(data.code, 200)
+            return status, _failure(request.id, data.code, data.message, data.data)
+        return 200, {"jsonrpc": "2.0", "id": request.id, "result": result}
+
+
+_VERSION_HEADER: Final = MCP_PROTOCOL_VERSION_HEADER.encode()
+
+
+def _rejection(message: dict[str, Any], headers: routing.Headers) -> InboundLadderRejection | None:
+    """What is wrong with a 2026-07-28 request, whose body and headers say some things twice; None if nothing is."""
+    lines = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    if twice := find_duplicated_routing_header(lines):
+        return InboundLadderRejection(HEADER_MISMATCH, f"The header {twice} is there more than once.")
+    verdict = classify_inbound_request(message, headers=dict(lines))
+    return verdict if isinstance(verdict, InboundLadderRejection) else None
+
+
+def _unknown(era: str) -> InboundLadderRejection:
+    return unsupported_protocol_version_rejection(era) or InboundLadderRejection(INVALID_REQUEST, "Unknown version")
+
+
+def _rejected(request_id: int | str | None, why: InboundLadderRejection) -> tuple[int, dict[str, Any]]:
+    return ERROR_CODE_HTTP_STATUS.get(why.code, 400), _failure(request_id, why.code, why.message, why.data)
+
+
+class _OneAnswer:
+    """The SDK's DispatchContext for a request whose only way back is its answer."""
+
+    transport = TransportContext(kind="streamable-http", can_send_request=False)
+    can_send_request = False
+    message_metadata = None
+
+    def __init__(self, request_id: int | str) -> None:
+        self.request_id = request_id
+
+    @property
+    def cancel_requested(self) -> anyio.Event:
+        return anyio.Event()
+
+    async def send_raw_request(self, method: str, params: Any, opts: Any = None) -> dict[str, Any]:
+        raise NoBackChannelError(method)
+
+    async def notify(self, method: str, params: Any, opts: Any = None) -> None:
+        """Dropped: there is no stream that it could go out on."""
+
+    async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        """Dropped, as notify()."""
+
+
+def _failure(request_id: int | str | None, code: int, message: str, data: Any = None) -> dict[str, Any]:
+    error = {"code": code, "message": message} | ({"data": data} if data else {})
+    return {"jsonrpc": "2.0", "id": request_id, "error": error}
+
+
+async def body_of(receive: Receive) -> bytes:
+    """The whole body; flower/asgi.py has bounded it."""
+    body = b""
+    while True:
+        message = await receive()
+        body += bytes(message.get("body", b""))
+        if not message.get("more_body", False):
+            return body
+
+
+async def answer(send: Send, status: int, content: Any, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+    """Send one JSON response; no body where ``content`` is None."""
+    body = b"" if content is None else pydantic_core.to_json(content)
+    head: Message = {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
+            *(headers or []),
+        ],
+    }
+    await send(head)
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,62 @@
+"""The toolbox: what an app's ``tools.py`` declares and flower/mcp.py serves.
+
+A tool is a plain function ``(caller, …arguments) -> result`` with a docstring for the model. It runs in one hop on a
+database thread. It raises Refusal for the reader. Scopes are letters of contract.md: r (a worker bound to one run),
+a (agent), o (orchestrator and other daemons); operators see every tool. This module is floor: it imports no app.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+BODY_LIMIT: Final = 1_000_000  # bytes of one request, on every door
+ANSWER_BUDGET: Final = 24_000  # bytes of one answer, unless the caller asks for less or more
+_LETTERS: Final = {"run": "r", "agent": "a", "orchestrator": "o"}
+
+Run = TypeVar("Run", bound=Callable[..., dict[str, Any]])
+
+
+@dataclass(frozen=True)
+class Tool:
+    """``run`` takes the caller first (briefs.identity.Identity), then the tool's own arguments by keyword."""
+
+    name: str
+    run: Callable[..., dict[str, Any]]
+    scopes: str
+    read_only: bool
+    destructive: bool
+
+    def is_offered_to(self, scope: str) -> bool:
+        """Whether a token of this scope (``run``, ``agent``, …) is shown the tool and may call it."""
+        if scope == "operator":
+            return True
+        if scope == "readonly":
+            return self.read_only and "a" in self.scopes
+        return _LETTERS[scope] in self.scopes
+
+
+_tools: dict[str, Tool] = {}
+
+
+def tool(scopes: str, *, read_only: bool = False, destructive: bool = False) -> Callable[[Run], Run]:
+    """Declare a function as the tool of its own name."""
+
+    def declare(run: Run) -> Run:
+        assert run.__name__ not in _tools, f"two tools are named {run.__name__}"
+        _tools[run.__name__] = Tool(run.__name__, run, scopes, read_only, destructive)
+        return run
+
+    return declare
+
+
+def tools() -> list[Tool]:
+    """Every declared tool, by name. Complete once Django's apps are ready (each AppConfig imports its tools)."""
+    return [_tools[name] for name in sorted(_tools)]
+
+
+def as_text(result: dict[str, Any]) -> str:
+    """A tool's result as the text that goes out; the Agent's-eye view shows this same text."""
+    return json.dumps(result, ensure_ascii=False, separators=(",", ":"))

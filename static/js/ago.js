@@ -1,0 +1,25 @@
+// Keeps <time data-ago> true while the page is open. The words are those of briefs/templatetags/flower.py.
+const UNITS = [["m", 60, 60], ["h", 3600, 24], ["d", 86400, 30]];
+
+function since(time) {
+  const at = new Date(time.dateTime), seconds = (Date.now() - at) / 1000;
+  if (seconds < 45) return "now";
+  for (const [unit, length, limit] of UNITS) {
+    const count = Math.max(1, Math.round(seconds / length));
+    if (count < limit) return `${count}${unit} ${time.dataset.ago}`.trim();
+  }
+  return null; // a date by now: the server's words stay
+}
+
+export function refresh(root = document) {
+  for (const time of root.querySelectorAll("time[data-ago]")) {
+    const words = since(time);
+    if (words && words !== time.textContent) time.textContent = words;
+    const local = new Date(time.dateTime).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+    if (time.title !== local) time.title = local;
+  }
+}
+
+refresh();
+setInterval(refresh, 20_000);
+document.addEventListener("htmx:load", event => refresh(event.detail.elt));

@@ -1,0 +1,87 @@
+// The trace grows while one looks on. We say the last number that we have and get every later entry, in order; entries
+// that are here already are dropped. What else is on the page (state, dispatch, links) is asked for again.
+import { refresh } from "./ago.js";
+import { Socket } from "./socket.js";
+
+const trace = document.querySelector("[data-trace-live]");
+
+if (trace) {
+  const pill = document.querySelector("[data-live-state]");
+  const seqs = root => [...root.querySelectorAll("[data-seq]")];
+  let last = Math.max(Number(trace.dataset.last), ...seqs(trace).map(entry => Number(entry.dataset.seq)));
+  const filter = trace.dataset.traceQuery ? `&${trace.dataset.traceQuery}` : ""; // what is shown, and nothing else
+
+  function add(html) {
+    const read = document.createElement("template");
+    read.innerHTML = html; // from the server, sanitised there; template content runs nothing
+    let added = 0;
+    for (const entry of seqs(read.content)) {
+      const seq = Number(entry.dataset.seq);
+      if (seq <= last || document.getElementById(entry.id)) continue;
+      last = seq;
+      entry.classList.add("new");
+      trace.prepend(entry);
+      htmx.process(entry);
+      added += 1;
+    }
+    if (!added) return;
+    document.querySelector("#trace-panel > .none")?.remove();
+    refresh(trace);
+    reached(last);
+  }
+
+  function reached(seq) { // the trace goes to here, shown or not
+    last = Math.max(last, seq);
+    document.querySelector("[data-trace-count]").textContent = last;
+    changed();
+  }
+
+  function told(message) {
+    if (message.type === "trace.reached") reached(message.seq); else changed();
+  }
+
+  // --- the panels ---
+  let timer, since;
+  function changed() {
+    since ??= Date.now();
+    clearTimeout(timer);
+    timer = setTimeout(() => { since = undefined; htmx.ajax("GET", trace.dataset.panels, { swap: "none", target: "body" }) },
+      Math.max(0, Math.min(250, 1500 - (Date.now() - since))));
+  }
+  document.body.addEventListener("panels:stale", changed);
+
+  // --- the socket ---
+  let opened = 0;
+  const socket = new Socket(() => `${trace.dataset.traceLive}?after=${last}${filter}`, {
+    message: data => data.startsWith("{") ? told(JSON.parse(data)) : add(data),
+    state: open => {
+      pill.hidden = false;
+      pill.textContent = open ? "live" : "reconnecting";
+      pill.className = `pill dot ${open ? "done live" : "away"}`;
+      if (open && opened++) changed();
+    },
+  });
+
+  // After one's own post the entry must be there, socket or not.
+  document.body.addEventListener("htmx:afterRequest", async event => {
+    if (event.detail.requestConfig?.verb !== "post" || !event.detail.successful || socket.open) return;
+    const answer = await fetch(`${trace.dataset.traceMissed}?after=${last}${filter}`, { headers: { "HX-Request": "true" } });
+    if (answer.ok) add(await answer.text());
+  });
+}
+
+// A link to an entry that is not on this page leads to the page that has it.
+function follow() {
+  const seq = /^#trace-(\d+)$/.exec(location.hash)?.[1];
+  if (!seq || document.getElementById(`trace-${seq}`)) return;
+  const before = String(Number(seq) + 10);
+  if (new URLSearchParams(location.search).get("before") !== before) location.replace(`?before=${before}#trace-${seq}`);
+}
+follow();
+addEventListener("hashchange", follow);
+document.addEventListener("click", event => {
+  const link = event.target.closest?.("[data-trace-link]");
+  if (!link || !document.getElementById(`trace-${link.dataset.traceLink}`)) return;
+  event.preventDefault();
+  location.hash = `trace-${link.dataset.traceLink}`;
+});

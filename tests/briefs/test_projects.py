@@ -1,0 +1,72 @@
+"""Adding repositories: what cannot be worked on is refused with a sentence."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from briefs.models import Project
+from briefs.services import projects
+from flower.errors import Conflict, Invalid
+from tests.factories import git, make_repository
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_repository_is_added_with_what_it_says_of_itself(tmp_path):
+    make_repository(tmp_path / "My Project")
+    out = StringIO()
+    call_command("project_add", str(tmp_path / "My Project"), "--gate", "make test", "--gate", "true", stdout=out)
+    project = Project.objects.get()
+    assert out.getvalue().strip() == project.slug == "my-project"
+    assert (project.main_branch, project.gates, project.auto_merge) == ("main", ["make test", "true"], False)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        ("missing", "does not exist"),
+        ("plain", "not a git repository"),
+        ("empty", "no commit yet"),
+        ("bare", "bare"),
+        ("subfolder", "is a folder inside the repository"),
+        ("branch", "no branch named 'trunk'"),
+        ("relative", "not an absolute path"),
+        ("detached", "no branch checked out"),
+    ],
+)
+def test_what_cannot_be_worked_on_is_refused(tmp_path, prepare, words):
+    path, branch = tmp_path / "x", ""
+    if prepare == "plain":
+        path.mkdir()
+    elif prepare == "empty":
+        path.mkdir()
+        git(path, "init", "-q", "-b", "main")
+    elif prepare == "bare":
+        path.mkdir()
+        git(path, "init", "-q", "--bare")
+    elif prepare == "subfolder":
+        path = make_repository(path) / "src"
+    elif prepare == "branch":
+        branch = "trunk"
+        make_repository(path)
+    elif prepare == "detached":
+        git(make_repository(path), "checkout", "-q", "--detach")
+    text = "x" if prepare == "relative" else str(path)
+    with pytest.raises(Invalid, match=words):
+        projects.add(text, main_branch=branch)
+    assert not Project.objects.exists()
+
+
+def test_the_same_repository_or_name_twice_is_refused(tmp_path):
+    make_repository(tmp_path / "a")
+    make_repository(tmp_path / "b")
+    projects.add(str(tmp_path / "a"), slug="one")
+    with pytest.raises(Conflict, match="is project 'one' already"):
+        projects.add(str(tmp_path / "a"), slug="two")
+    with pytest.raises(Conflict, match="a project 'one' already"):
+        projects.add(str(tmp_path / "b"), slug="one")
+    with pytest.raises(CommandError, match="no project name"):
+        call_command("project_add", str(tmp_path / "b"), "--slug", "Bad Name")

@@ -1,0 +1,56 @@
+"""A flower without its processes: kicks are only noted, and the tests drive the machine the way the sweep does."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from daemons.models import Process
+from daemons.services import processes
+from dispatch import machine, tasks
+from dispatch.models import DispatchRequest
+from tests.factories import GIT_ENV
+
+
+@pytest.fixture
+def home(tmp_path: Path, settings, monkeypatch) -> Path:
+    """A state folder of the test's own; agents started in it are ended with the test."""
+    for name, value in GIT_ENV.items():
+        monkeypatch.setenv(name, value)
+    settings.FLOWER = dataclasses.replace(settings.FLOWER, home=tmp_path / "home", max_concurrent=4)
+    settings.FLOWER.home.mkdir()
+    return settings.FLOWER.home
+
+
+@pytest.fixture
+def kicks(monkeypatch) -> list[int]:
+    """The numbers that were kicked; nothing runs by itself."""
+    noted: list[int] = []
+    monkeypatch.setattr(tasks.advance, "delay", noted.append)
+    return noted
+
+
+@pytest.fixture
+def drive(db, home, kicks) -> Iterator[Callable[..., DispatchRequest]]:
+    """``drive(request, "running")``: sweep until the request is in that state; fails after 20 s, saying where it is."""
+
+    def until(request: DispatchRequest, *states: str, seconds: float = 20) -> DispatchRequest:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            request.refresh_from_db()
+            if request.state in states:
+                return request
+            machine.sweep()
+            for number in {*kicks, *machine.unfinished()}:
+                machine.advance(number)
+            kicks.clear()
+            time.sleep(0.01)
+        pytest.fail(f"dispatch {request.pk} is {request.state} ({request.failure}), not {states}")
+
+    yield until
+    for process in Process.objects.exclude(phase__in=Process.ENDED):
+        processes.stop(process)

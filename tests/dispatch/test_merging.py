@@ -1,0 +1,230 @@
+"""Merging: what goes wrong leaves all as it was, with a sentence; a killed merger's successor ends it right."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from briefs.models import Token
+from dispatch import claims, lifecycle, machine, merging, services
+from dispatch.models import DispatchRequest, MergeLock
+from flower.errors import Conflict, Forbidden
+from tests.factories import agent, git, identity, make_brief, make_project, operator
+from worktrees import git as plumbing
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def project(db, home, kicks, tmp_path: Path):
+    return make_project(tmp_path / "sample", slug="sample")
+
+
+@pytest.fixture
+def finished(project, drive):
+    """``finished({"name": "text"})``: a request whose work is committed and complete, ready to be merged."""
+
+    def make(files: dict[str, str], title: str = "Work") -> DispatchRequest:
+        brief = make_brief(title, project)
+        request = services.dispatch(brief, actor=operator())
+        me = identity(agent(f"agent-{brief.pk}"))
+        claims.claim(request, actor=me.actor)
+        drive(request, "running")
+        checkout = request.worktree.checkout
+        for name, text in files.items():
+            (checkout / name).write_text(text)
+        git(checkout, "add", ".")
+        git(checkout, "commit", "-qm", title)
+        return services.complete(request, identity=me, summary=f"{title}, done.")
+
+    return make
+
+
+def snapshot(project) -> tuple[str, str, dict[str, str]]:
+    """What must not change: the branch, MAIN's index and status, MAIN's files."""
+    files = {
+        str(path.relative_to(project.path)): path.read_text()
+        for path in project.path.rglob("*")
+        if path.is_file() and ".git" not in path.parts
+    }
+    return git(project.path, "rev-parse", "main"), git(project.path, "status", "--porcelain"), files
+
+
+def test_a_conflict_touches_nothing_and_names_the_files(project, finished, drive):
+    request = finished({"README.md": "# Theirs\n"})
+    (project.path / "README.md").write_text("# Ours\n")
+    git(project.path, "commit", "-qam", "Ours")
+    before = snapshot(project)
+    merging.ask(request, actor=operator())
+    drive(request, "conflicted")
+    assert "README.md" in request.failure
+    assert snapshot(project) == before
+    request.brief.refresh_from_db()
+    assert request.brief.status == "in_review"
+    assert request.brief.trace.filter(kind="merge").last().data["conflicts"] == ["README.md"]
+    services.dispatch(request.brief, actor=operator(), kind="rework")  # a rework may follow
+
+
+def test_uncommitted_work_in_the_way_is_never_overwritten(project, finished, drive):
+    request = finished({"README.md": "# Theirs\n"})
+    (project.path / "README.md").write_text("# Not committed\n")
+    before = snapshot(project)
+    merging.ask(request, actor=operator())
+    drive(request, "finished")
+    assert request.failure.startswith("Uncommitted work in MAIN is in the way: README.md.")
+    assert snapshot(project) == before
+    assert request.brief.trace.last().kind == "refused"
+    git(project.path, "checkout", "README.md")
+    merging.ask(request, actor=operator())
+    drive(request, "done")
+    assert (project.path / "README.md").read_text() == "# Theirs\n"
+
+
+def test_unrelated_local_edits_survive(project, finished, drive):
+    request = finished({"new.txt": "new\n"})
+    (project.path / "README.md").write_text("# Not committed\n")
+    merging.ask(request, actor=operator())
+    drive(request, "done")
+    assert (project.path / "README.md").read_text() == "# Not committed\n"
+    assert (project.path / "new.txt").read_text() == "new\n"
+
+
+def test_a_red_gate_changes_nothing_and_says_what_it_said(project, finished, drive):
+    project.gates = ["true", "echo two tests failed; exit 1", "touch never"]
+    project.save()
+    request = finished({"new.txt": "new\n"})
+    before = snapshot(project)
+    merging.ask(request, actor=operator())
+    drive(request, "finished")
+    assert request.failure == "Gate 2 of 3 is red: `echo two tests failed; exit 1` exited with 1."
+    assert "two tests failed" in request.brief.trace.last().body
+    assert [run.passed for run in request.gate_runs.all()] == [True, False]
+    assert snapshot(project) == before
+    assert not list((request.project.path / ".git/worktrees").glob("*-1"))
+
+    project.gates = ["test -f new.txt"]  # gates see the merged tree
+    project.save()
+    request.refresh_from_db()
+    merging.ask(request, actor=operator())
+    drive(request, "done")
+    assert request.gate_runs.filter(attempt=request.merge_attempt).get().passed
+
+
+def test_a_gate_that_hangs_is_stopped_at_its_limit(project, finished, drive):
+    project.gates, project.gate_seconds = ["sleep 600"], 1
+    project.save()
+    request = finished({"new.txt": "new\n"})
+    merging.ask(request, actor=operator())
+    drive(request, "finished")
+    assert "ran longer than its limit of 1 s" in request.failure
+
+
+def test_commits_that_land_meanwhile_are_merged_on_top_of(project, finished, drive):
+    once = project.path.parent / "once"
+    project.gates = [f"test -f {once} || git -C {project.path} commit -q --allow-empty -m Meanwhile; touch {once}"]
+    project.save()
+    request = finished({"new.txt": "new\n"})
+    merging.ask(request, actor=operator())
+    drive(request, "done")
+    subjects = git(project.path, "log", "--format=%s", "--first-parent").splitlines()
+    assert subjects[0].startswith("Merge #")
+    assert "Meanwhile" in subjects
+    assert git(project.path, "status", "--porcelain") == ""
+
+
+def test_main_on_another_branch_is_left_alone(project, finished, drive):
+    request = finished({"new.txt": "new\n"})
+    git(project.path, "switch", "-qc", "elsewhere")
+    merging.ask(request, actor=operator())
+    drive(request, "done")
+    assert "another branch" in request.main_behind
+    assert not (project.path / "new.txt").exists()
+    assert git(project.path, "status", "--porcelain") == ""
+    git(project.path, "switch", "-q", "main")
+    assert (project.path / "new.txt").exists()
+
+
+def test_two_merges_take_turns(project, finished, drive):
+    project.gates = ["sleep 0.2"]
+    project.save()
+    first, second = finished({"a.txt": "a\n"}, "A"), finished({"b.txt": "b\n"}, "B")
+    merging.ask(first, actor=operator())
+    merging.ask(second, actor=operator())
+    drive(second, "done")
+    drive(first, "done")
+    assert (project.path / "a.txt").exists()
+    assert (project.path / "b.txt").exists()
+    assert git(project.path, "status", "--porcelain") == ""
+    assert MergeLock.objects.get().request is None
+
+
+def test_only_finished_work_is_merged_and_only_by_those_who_may(project, finished, drive):
+    request = services.dispatch(make_brief("A", project), actor=operator())
+    with pytest.raises(Conflict, match="only finished work"):
+        merging.ask(request, actor=operator())
+    with pytest.raises(Forbidden):
+        merging.check_may_merge(identity(agent(), Token.Scope.AGENT))
+
+
+def test_an_open_question_keeps_the_brief_from_completing(project, finished, drive):
+    from briefs.services import questions
+
+    request = finished({"new.txt": "new\n"})
+    questions.ask(request.brief, "Which colour?", actor=agent())
+    merging.ask(request, actor=operator())
+    drive(request, "done")
+    request.brief.refresh_from_db()
+    assert request.brief.status == "in_review"
+
+
+class Killed(BaseException):
+    """Stands for kill -9 between two steps: nothing catches it, nothing is cleaned up."""
+
+
+@pytest.mark.parametrize("step", ["compare_and_swap", "refresh", "merge_tree", "commit_tree", "add_scratch"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_merge_that_is_killed_between_two_steps_ends_right_once(project, finished, drive, monkeypatch, step, when):
+    project.gates = ["true"]
+    project.save()
+    request = finished({"new.txt": "new\n", "README.md": "# Changed\n"})
+    real = getattr(plumbing.Repository, step)
+
+    def killed(self, *args, **kwargs):
+        if when == "after":
+            real(self, *args, **kwargs)
+        raise Killed
+
+    monkeypatch.setattr(plumbing.Repository, step, killed)
+    merging.ask(request, actor=operator())
+    with pytest.raises(Killed):
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            machine.advance(request.pk)
+    monkeypatch.setattr(plumbing.Repository, step, real)
+    drive(request, "done")
+    assert (project.path / "new.txt").read_text() == "new\n"
+    assert git(project.path, "status", "--porcelain") == ""
+    assert git(project.path, "rev-list", "--count", "--first-parent", "main") == "2"
+    assert request.brief.trace.filter(kind="merge").count() == 1
+
+
+def test_a_merge_that_is_killed_before_its_record_ends_right_once(project, finished, drive, monkeypatch):
+    request = finished({"new.txt": "new\n"})
+    real = lifecycle.move
+
+    def killed(row, to, **values):
+        if to == "done":
+            raise Killed
+        return real(row, to, **values)
+
+    monkeypatch.setattr(lifecycle, "move", killed)
+    merging.ask(request, actor=operator())
+    with pytest.raises(Killed):
+        machine.advance(request.pk)
+    monkeypatch.setattr(lifecycle, "move", real)
+    assert (project.path / "new.txt").exists()
+    drive(request, "done")
+    assert git(project.path, "rev-list", "--count", "--first-parent", "main") == "2"
+    assert request.brief.links.filter(kind="commit").count() == 1

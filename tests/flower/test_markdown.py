@@ -1,0 +1,76 @@
+"""Markdown: rendered, and nothing in it can act."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from flower.markdown import render
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt:alert(1))",
+    "[x](java\tscript:alert(1))",
+    "[x](data:text/html;base64,PHNjcmlwdD4=)",
+    "![x](javascript:alert(1))",
+    "<a href='vbscript:x'>x</a>",
+    "<svg onload=alert(1)>",
+    "<iframe src=//evil>",
+    "<style>*{display:none}</style>",
+    "<form action=/x><button>go</button></form>",
+    "```html\n</code></pre><script>alert(1)</script>\n```",
+    '```"><img src=x onerror=alert(1)>\nx\n```',
+    "[x]: javascript:alert(1)\n\n[x]",
+    "# <script>x</script>",
+    "| <img src=x onerror=y> |\n|-|\n| x |",
+    "<!-- --><script>x</script>",
+    '<math><mi//xlink:href="data:x,<script>alert(1)</script>">',
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_shown_and_does_nothing(text):
+    html = render(text)
+    tags = " ".join(re.findall(r"<[^>]*>", html))  # what the browser takes for markup; the rest is text
+    assert not re.search(r"<(script|iframe|svg|style|form|math|button)", html)
+    assert not re.search(r"\son\w+\s*=", tags)
+    assert not re.search(r"""(href|src)\s*=\s*["']?\s*(javascript|vbscript|data):""", tags, re.IGNORECASE)
+
+
+def test_the_usual_things_are_rendered():
+    html = render(
+        "# Title\n\n- [x] done\n- [ ] open\n\n```python\nprint('x')\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n~~old~~ https://example.org"
+    )
+    assert '<h1 id="h-title"' in html
+    assert html.count('type="checkbox"') == 2
+    assert '<span class="nb">print</span>' in html
+    assert "<table>" in html
+    assert "<s>old</s>" in html
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "[" * 20_000,
+        "> " * 5_000 + "x",
+        "*a " * 50_000,
+        "x" * 1_000_000,
+        "|a" * 9_000 + "\n" + "|-" * 9_000,
+        "`" * 19_999,
+        "- " * 3_000 + "x",
+        "![" * 9_000,
+    ],
+    ids=["brackets", "quotes", "stars", "one line", "table", "ticks", "lists", "images"],
+)
+def test_bombs_come_back_soon(bomb):
+    start = time.monotonic()
+    assert render(bomb)
+    assert time.monotonic() - start < 20  # a hang, not a speed
+
+
+def test_headings_cannot_take_ids_of_the_page():
+    assert 'id="h-' in render("# csrf token")

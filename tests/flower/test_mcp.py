@@ -1,0 +1,295 @@
+"""The endpoint without a server: arguments, the catalogue, and what a call answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from briefs.models import Token
+from briefs.services import actors
+from flower import mcp
+from flower.asgi import application
+from flower.errors import Conflict, Invalid
+from flower.toolbox import Tool
+
+
+def sample(
+    caller: Any, brief: int, body: str = "", tags: list[str] | None = None, deep: bool = False
+) -> dict[str, Any]:
+    """Does nothing, and says so."""
+    return {"brief": brief, "body": body, "tags": tags, "deep": deep}
+
+
+@pytest.fixture
+def served() -> mcp.Served:
+    return mcp.Served(Tool("sample", sample, "rao", read_only=True, destructive=False))
+
+
+def test_the_schema_comes_from_the_signature(served):
+    assert served.entry == {
+        "name": "sample",
+        "description": "Does nothing, and says so.",
+        "inputSchema": {
+            "type": "object",
+            "properties": {
+                "brief": {"type": "integer"},
+                "body": {"type": "string", "default": ""},
+                "tags": {"type": "array", "items": {"type": "string"}},
+                "deep": {"type": "boolean", "default": False},
+            },
+            "required": ["brief"],
+            "additionalProperties": False,
+        },
+        "annotations": {"readOnlyHint": True, "destructiveHint": False, "openWorldHint": False},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({}, "sample needs the argument 'brief'."),
+        ({"brief": None}, "sample needs the argument 'brief'."),
+        ({"brief": 1, "colour": "red"}, "sample has no argument 'colour'; it takes brief, body, tags, deep."),
+        ({"brief": "one"}, "The argument 'brief' of sample must be a whole number, not 'one'."),
+        ({"brief": True}, "The argument 'brief' of sample must be a whole number, not true."),
+        ({"brief": 1.5}, "The argument 'brief' of sample must be a whole number, not a number."),
+        ({"brief": float("inf")}, "The argument 'brief' of sample must be a whole number, not a number."),
+        ({"brief": 2**63}, "The argument 'brief' of sample is a number far too large."),
+        ({"brief": -(10**18) * 100}, "The argument 'brief' of sample is a number far too large."),
+        ({"brief": "9" * 5000}, None),
+        ({"brief": 1, "body": 7}, "The argument 'body' of sample must be text, not a number."),
+        ({"brief": 1, "tags": "a"}, "The argument 'tags' of sample must be a list of texts, not 'a'."),
+        ({"brief": 1, "tags": ["a", 1]}, "The argument 'tags' of sample must be a list of texts, not such a list."),
+        ({"brief": 1, "deep": "yes"}, "The argument 'deep' of sample must be true or false, not 'yes'."),
+        (
+            {"brief": 1, "body": "a\0b"},
+            "The argument 'body' of sample holds NUL or half characters, which are no text.",
+        ),
+        (
+            {"brief": 1, "body": "\ud800"},
+            "The argument 'body' of sample holds NUL or half characters, which are no text.",
+        ),
+    ],
+)
+def test_a_bad_argument_gets_one_sentence(served, given, sentence):
+    with pytest.raises(Invalid) as refused:
+        served.checked(given)
+    assert sentence is None or refused.value.sentence == sentence
+    assert "\n" not in refused.value.sentence and len(refused.value.sentence) < 200
+
+
+def test_what_models_write_for_a_number_is_taken(served):
+    assert served.checked({"brief": "12"}) == served.checked({"brief": 12.0}) == {"brief": 12}
+    assert served.checked({"brief": "-3", "tags": None}) == {"brief": -3}
+
+
+def test_a_tool_of_an_unknown_type_is_refused_at_the_start():
+    def strange(caller: Any, when: complex) -> dict[str, Any]:
+        """Strange."""
+        return {}
+
+    with pytest.raises(TypeError, match="when"):
+        mcp.Served(Tool("strange", strange, "o", read_only=False, destructive=False))
+
+
+def test_every_tool_can_be_served_and_says_what_it_does():
+    for served in mcp.catalogue().values():
+        assert len(served.entry["description"]) > 20, served.tool.name
+
+
+# --- calls, through the ASGI application ------------------------------------------------------------------------------
+
+
+def post(token: str, message: Any, **headers: str) -> tuple[int, dict[str, str], Any]:
+    body = message if isinstance(message, bytes) else json.dumps(message).encode()
+    return ask("POST", "/mcp", body, authorization=f"Bearer {token}", content_type="application/json", **headers)
+
+
+@async_to_sync
+async def ask(method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, dict[str, str], Any]:
+    lines = {"host": "localhost", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in lines.items()],
+        "client": ["127.0.0.1", 1],
+        "server": ["127.0.0.1", 80],
+        "http_version": "1.1",
+        "scheme": "http",
+    }
+    messages = [
+        {"type": "http.request", "body": body[:10], "more_body": True},
+        {"type": "http.request", "body": body[10:]},
+    ]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await application(scope, receive, send)
+    answer = b"".join(message.get("body", b"") for message in sent[1:])
+    named = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], named, json.loads(answer) if answer else None
+
+
+def call(token: str, name: str, **arguments: Any) -> dict[str, Any]:
+    status, _, answer = post(
+        token, {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
+    )
+    assert status == 200, answer
+    return answer["result"]
+
+
+committed = pytest.mark.django_db(transaction=True)  # tools run on threads of their own
+
+
+@committed
+def test_a_result_comes_as_structure_and_as_the_same_text(agent_token):
+    result = call(agent_token, "whoami")
+    assert result["structuredContent"]["actor"] == "flower-agent"
+    assert json.loads(result["content"][0]["text"]) == result["structuredContent"]
+    assert "isError" not in result or result["isError"] is False
+
+
+@committed
+def test_a_refusal_is_a_tool_error_with_its_sentence(agent_token):
+    result = call(agent_token, "recall_brief", brief=999)
+    assert result == {"content": [{"type": "text", "text": "There is no brief #999 for you."}], "isError": True}
+
+
+@committed
+def test_a_refusals_detail_follows_its_sentence(agent_token, monkeypatch):
+    def refuse(*_: Any, **__: Any) -> None:
+        raise Conflict("It cannot be.", detail="first line\nsecond line")
+
+    monkeypatch.setattr(mcp.Served, "perform", refuse)
+    assert call(agent_token, "whoami")["content"][0]["text"] == "It cannot be.\nfirst line\nsecond line"
+
+
+@committed
+def test_an_unexpected_exception_is_hidden_and_logged(agent_token, monkeypatch, caplog):
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("the inner workings")
+
+    monkeypatch.setattr(mcp.Served, "perform", fail)
+    result = call(agent_token, "whoami")
+    assert result["content"][0]["text"] == "flower had an internal error; it was logged." and result["isError"]
+    assert "the inner workings" in caplog.text
+
+
+@committed
+def test_an_answer_that_no_model_could_read_is_refused(agent_token, monkeypatch):
+    monkeypatch.setattr(mcp, "ANSWER_LIMIT", 10)
+    assert call(agent_token, "whoami")["content"][0]["text"].startswith("The answer of whoami would be ")
+
+
+@committed
+def test_a_tool_that_is_not_offered_is_as_unknown_as_one_that_does_not_exist(agent_token):
+    hidden = next(name for name, served in mcp.catalogue().items() if "a" not in served.tool.scopes)
+    answers = [call(agent_token, name)["content"][0]["text"].replace(name, "X") for name in (hidden, "no_such_tool")]
+    assert answers[0] == answers[1] == "There is no tool 'X' for you; tools/list shows those that there are."
+
+
+@committed
+def test_the_list_depends_on_the_scope(agent, operator, project):
+    def names(token: str) -> set[str]:
+        _, _, answer = post(token, {"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+        return {tool["name"] for tool in answer["result"]["tools"]}
+
+    tokens = {
+        scope: actors.issue_token(operator if scope == Token.Scope.OPERATOR else agent, scope)[0]
+        for scope in (Token.Scope.OPERATOR, Token.Scope.ORCHESTRATOR, Token.Scope.AGENT, Token.Scope.READONLY)
+    }
+    listed = {scope: names(token) for scope, token in tokens.items()}
+    for scope, found in listed.items():
+        assert found == {name for name, served in mcp.catalogue().items() if served.tool.is_offered_to(scope)}
+    assert listed["operator"] == set(mcp.catalogue()) > listed["agent"] > listed["readonly"]
+    assert "brief_create" in listed["agent"] - listed["readonly"]
+
+
+@committed
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{nope", 400, -32700),
+        (b"[1]", 400, -32600),
+        (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', 400, -32600),
+        (b'{"id":1,"method":"ping"}', 400, -32600),
+        (b'{"jsonrpc":"2.0","id":1,"method":"no/such"}', 200, -32601),
+        (b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}', 200, -32602),
+        (b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":7}', 400, -32600),
+        (b'{"jsonrpc":"2.0","id":1,"method":"x","params":' + b'{"a":' * 3000 + b"1" + b"}" * 3000 + b"}", 400, -32700),
+    ],
+)
+def test_what_is_no_request_gets_its_error(agent_token, body, status, code):
+    found, _, answer = post(agent_token, body)
+    assert (found, answer["error"]["code"]) == (status, code)
+    assert "Traceback" not in json.dumps(answer)
+
+
+@committed
+def test_a_notification_is_taken_and_not_answered(agent_token):
+    status, _, answer = post(agent_token, {"jsonrpc": "2.0", "method": "notifications/initialized"})
+    assert (status, answer) == (202, None)
+
+
+@committed
+def test_an_era_that_nobody_knows_is_told_which_there_are(agent_token):
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": {}}}
+    status, _, answer = post(agent_token, message, mcp_protocol_version="2031-01-01")
+    assert status == 400 and "error" in answer
+    status, _, answer = post(
+        agent_token, {"jsonrpc": "2.0", "method": "notifications/x"}, mcp_protocol_version="2031-01-01"
+    )
+    assert status == 400 and answer["error"]["data"]["supported"] == ["2026-07-28"]
+
+
+@committed
+@pytest.mark.parametrize("token", ["", "wrong", "flower_wrong"])
+def test_nobody_without_a_token_gets_in(token):
+    for message in ({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}, b"", b"x" * 100):
+        status, headers, answer = post(token, message)
+        assert (status, headers["www-authenticate"]) == (401, "Bearer")
+        assert set(answer) == {"error"}
+
+
+@committed
+def test_get_is_answered_at_once_and_never_streams(agent_token):
+    for method in ("GET", "DELETE", "PUT"):
+        status, headers, _ = ask(method, "/mcp", authorization=f"Bearer {agent_token}", accept="text/event-stream")
+        assert (status, headers["allow"]) == (405, "POST")
+
+
+@committed
+def test_another_hosts_name_and_another_sites_page_are_refused(agent_token):
+    message = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    assert post(agent_token, message, host="evil.example")[0] == 421
+    assert post(agent_token, message, host="")[0] == 421
+    assert post(agent_token, message, origin="https://evil.example")[0] == 403
+    assert post(agent_token, message, origin="http://localhost:3000")[0] == 403
+    assert post(agent_token, message, origin="http://localhost")[0] == 200
+    assert post(agent_token, message, host="localhost:8000", origin="http://localhost:8000")[0] == 200
+
+
+@committed
+def test_a_body_that_is_not_json_by_its_own_word_is_refused(agent_token):
+    headers = {"authorization": f"Bearer {agent_token}", "content_type": "text/plain"}
+    assert ask("POST", "/mcp", b"{}", **headers)[0] == 415
+
+
+@committed
+def test_a_revoked_token_is_of_no_use_in_the_process_that_revoked_it(agent, agent_token, monkeypatch):
+    call(agent_token, "whoami")
+    actors.revoke(Token.objects.filter(actor=agent))
+    later = mcp.time.monotonic() + mcp.IDENTITY_SECONDS
+    monkeypatch.setattr(mcp.time, "monotonic", lambda: later)
+    assert post(agent_token, {"jsonrpc": "2.0", "id": 1, "method": "ping"})[0] == 401

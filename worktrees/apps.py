@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+
+
+class WorktreesConfig(AppConfig):
+    name = "worktrees"
+    verbose_name = "worktrees"
+
+    def ready(self) -> None:
+        from briefs.services import projects
+        from worktrees import services
+
+        projects.check_repository(services.check_repository)

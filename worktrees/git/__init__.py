@@ -1,0 +1,43 @@
+"""git, for flower: one class per repository, one error family, no models.
+
+Reading needs nothing. Moving refs, registering worktrees and writing the main checkout needs the repository's lock:
+
+    repository = Repository("/srv/project")
+    with repository.lock():
+        repository.create_branch("brief-12", base, owner="worktree 7")
+        repository.add_worktree(path, "brief-12", owner="worktree 7")
+        repository.install_hook(path, "Brief: #12")
+    repository.fill_worktree(path, base)
+
+By noun: history (reading), worktree, private (settings of one worktree), capture, merge, refresh (the main checkout);
+below them base, command (how git is run, and why not through GitPython), locks, stale, errors.
+"""
+
+from __future__ import annotations
+
+from .errors import Conflict, GitError, InTheWay, LockBusy, RefMoved
+from .history import ChangedFile, Commit
+from .merge import MergeResult, Merging
+from .private import Private
+from .refresh import Refresh, Refreshing
+from .worktree import WorktreeEntry, WorktreeStatus
+
+
+class Repository(Refreshing, Merging, Private):
+    """One repository by its main checkout's path: everything that flower does with git."""
+
+
+__all__ = [
+    "ChangedFile",
+    "Commit",
+    "Conflict",
+    "GitError",
+    "InTheWay",
+    "LockBusy",
+    "MergeResult",
+    "RefMoved",
+    "Refresh",
+    "Repository",
+    "WorktreeEntry",
+    "WorktreeStatus",
+]

@@ -1,0 +1,21 @@
+"""Celery's door to worktrees: an id in, and nothing that a redelivery could do twice."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from briefs.services import actors
+from flower.errors import Refusal
+from worktrees import services
+from worktrees.models import Worktree
+
+
+@shared_task
+def remove(number: int) -> None:
+    worktree = Worktree.objects.select_related("project", "brief").filter(pk=number).first()
+    if worktree is None or worktree.state != Worktree.State.REMOVING:
+        return
+    try:
+        services.remove(worktree, actor=actors.system())
+    except Refusal:
+        return  # the reason is kept with the row; a page shows it

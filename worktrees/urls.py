@@ -1,0 +1,9 @@
+from django.urls import path
+
+from worktrees import views
+
+urlpatterns = [
+    path("projects/<slug:slug>/commits/<str:sha>/", views.commit, name="commit"),
+    path("worktrees/", views.worktrees, name="worktrees"),
+    path("worktrees/<int:number>/remove/", views.remove, name="worktree_remove"),
+]

@@ -1,0 +1,129 @@
+"""The worktrees page: which isolated checkouts there are, whose, and in what state."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from briefs.identity import Identity
+from briefs.models import Link, Project
+from briefs.services.recall import visible
+from briefs.views import rooms
+from briefs.views.door import Refused, Request, show
+from flower.errors import NotFound, Refusal
+from worktrees import diffs, git, services
+from worktrees.models import Worktree
+
+ON_A_PAGE: Final = 50
+
+
+@require_safe
+def worktrees(request: Request) -> HttpResponse:
+    return show_worktrees(request)
+
+
+def show_worktrees(request: Request, *, refused: Refused | None = None, status: int = 200) -> HttpResponse:
+    rows = Worktree.objects.select_related("project", "brief").defer("brief__spec").order_by("-pk")
+    if request.identity.project is not None:
+        rows = rows.filter(project=request.identity.project)
+    removed = request.GET.get("removed") == "1"
+    if not removed:
+        rows = rows.exclude(state=Worktree.State.REMOVED)
+    page = Paginator(rows, ON_A_PAGE).get_page(request.GET.get("page"))
+    template = "worktrees/_list.html" if request.htmx and refused is None else "worktrees/worktrees.html"
+    return show(request, template, {"page": page, "removed": removed, "refused": refused}, status)
+
+
+@require_POST
+def remove(request: Request, number: int) -> HttpResponse:
+    found = find(request.identity, number)
+    try:
+        request.identity.require_orchestrator()
+        services.ask_removal(found, actor=request.identity.actor)
+    except Refusal as refusal:
+        refused = Refused.of(refusal, str(found.pk), request)
+        return show_worktrees(request, refused=refused, status=refusal.status_code)
+    messages.success(request, f"Worktree {found.name} is removed; its branch stays.")
+    return redirect("worktrees")
+
+
+def find(identity: Identity, number: int) -> Worktree:
+    found = Worktree.objects.select_related("project", "brief").filter(pk=number).first()
+    if found is None or (identity.project is not None and found.project_id != identity.project):
+        raise NotFound(f"There is no worktree {number} for you.")
+    return found
+
+
+# --- commits ----------------------------------------------------------------------------------------------------------
+
+SUBJECTS_AT_ONCE: Final = 20  # commits without a kept name that one page asks git for
+_SHA: Final = re.compile(r"[0-9a-f]{4,64}")
+
+
+@require_safe
+def commit(request: Request, slug: str, sha: str) -> HttpResponse:
+    """One commit: what it says, who made it, its files and its diff."""
+    project = request.identity.find_project(slug)
+    if project is None or not _SHA.fullmatch(sha):
+        raise NotFound(f"There is no commit {sha[:64]} for you.")
+    try:
+        repository = services.repository(project)
+        one = repository.commit(sha)
+        if one is None:
+            raise NotFound(f"{slug} has no commit {sha}.")
+        parsed = diffs.parse(repository.commit_diff(one, limit_bytes=400_000), max_lines=5_000)
+    except git.GitError as error:
+        raise NotFound(f"git cannot show {sha}: {error}") from error
+    links = Link.objects.filter(kind=Link.Kind.COMMIT, target__startswith=one.sha[:7], brief__project=project)
+    numbers = [link.brief_id for link in links if one.sha.startswith(link.target)]
+    context = {"project": project, "commit": one, "work": {"diff": parsed, "commits": []}}
+    context["briefs"] = list(visible(request.identity).filter(pk__in=numbers).only("title", "status"))
+    return show(request, "worktrees/commit.html", context)
+
+
+@rooms.names(Link.Kind.COMMIT)
+def commit_names(identity: Identity, targets: list[str]) -> dict[str, rooms.Named]:
+    """Subject and page of commits, looked for in the repositories that the caller may see. A commit never changes."""
+    found: dict[str, rooms.Named] = {}
+    projects = list(Project.objects.all() if identity.project is None else Project.objects.filter(pk=identity.project))
+    for target in [target for target in targets if _SHA.fullmatch(target)][:SUBJECTS_AT_ONCE]:
+        for project in projects[:20]:
+            subject = _subject(project.root, target)
+            if subject is not None:
+                found[target] = rooms.Named(subject, reverse("commit", args=[project.slug, target]))
+                break
+    return found
+
+
+_known: dict[tuple[str, str], str] = {}
+
+
+def _subject(root: str, sha: str) -> str | None:
+    """Kept once it was found; what is not there yet may come."""
+    if (root, sha) not in _known:
+        try:
+            one = git.Repository(Path(root)).commit(sha)
+        except git.GitError:
+            return None
+        if one is None:
+            return None
+        if len(_known) > 5_000:
+            _known.clear()
+        _known[root, sha] = one.subject
+    return _known[root, sha]
+
+
+@rooms.names(Link.Kind.WORKTREE)
+def worktree_names(identity: Identity, targets: list[str]) -> dict[str, rooms.Named]:
+    rows = Worktree.objects.filter(name__in=targets)
+    if identity.project is not None:
+        rows = rows.filter(project=identity.project)
+    return {row.name: rooms.Named(row.branch, f"{reverse('worktrees')}?removed=1#worktree-{row.pk}") for row in rows}
