@@ -11,17 +11,18 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from bench.consumers import GROUP
-from briefs.models import Brief, Dependency, Link, Participant, Question, TraceEntry
+from briefs.models import Brief, Dependency, Link, Participant, Project, Question, TraceEntry
 from dispatch.models import DispatchRequest
 
 
 @login_not_required
 def brief(request: HttpRequest, number: int) -> JsonResponse:
-    """The same nine queries as recall_brief (tests/bench holds the two together), and their rows as JSON, as they are.
+    """The same ten queries as recall_brief (tests/bench holds the two together), and their rows as JSON, as they are.
 
     Nothing else: no token, no scope, no budget, no cutting, no derived field.
     """
-    found = Brief.objects.select_related("project", "parent").filter(pk=number).first()
+    found = Brief.objects.filter(pk=number).first()
+    project = Project.objects.filter(briefs=number).values("slug", "main_branch")
     edges = Dependency.objects.filter(Q(brief=number) | Q(depends_on=number)).values(
         "brief_id", "brief__title", "brief__status", "depends_on_id", "depends_on__title", "depends_on__status"
     )
@@ -38,7 +39,7 @@ def brief(request: HttpRequest, number: int) -> JsonResponse:
         .values("seq", "kind", "source", "actor_ref", "body", "data", "at")[:100]
     )
     participants = Participant.objects.filter(brief=number).values("actor__ref", "role", "joined_at", "left_at")[:100]
-    others = found.other_projects.values("slug", "main_branch")
+    others = Brief.other_projects.through.objects.filter(brief=number).values("project__slug", "project__main_branch")
     links = Link.objects.filter(brief=number).values("kind", "target", "label", "relation")[:100]
     answer = JsonResponse(
         {
@@ -47,7 +48,7 @@ def brief(request: HttpRequest, number: int) -> JsonResponse:
             "status": found.status,
             "spec": found.spec,
             "spec_version": found.spec_version,
-            "project": found.project.slug,
+            "project": list(project),
             "other_projects": list(others),
             "depends_on": list(edges),
             "children": list(children),

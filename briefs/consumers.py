@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.template.loader import render_to_string
 
+from briefs import trace
 from briefs.identity import Identity
 from briefs.models import Brief, TraceEntry
 from briefs.services import references
@@ -49,6 +50,7 @@ class Renderings:
     def __init__(self) -> None:
         self.kept: OrderedDict[tuple[int, int], Rendered] = OrderedDict()
         self.characters = 0
+        self.watched: Counter[int] = Counter()  # open sockets by brief
         self.loading: dict[int, asyncio.Future[None]] = {}
 
     async def after(self, brief: int, last: int, upto: int) -> list[Rendered]:
@@ -87,6 +89,16 @@ class Renderings:
         while self.characters > KEPT_CHARACTERS and len(self.kept) > AT_ONCE:
             self.characters -= len(self.kept.popitem(last=False)[1])
 
+    def keep(self, entry: TraceEntry) -> None:
+        """An entry that this process wrote a moment ago, if somebody here is waiting for it.
+
+        Called on the writer's thread, before the hint goes out: the consumers then need no query and no hop.
+        """
+        if self.watched[entry.brief_id]:
+            ((seq, html),) = rendered(entry.brief_id, [entry])
+            self.kept[entry.brief_id, seq] = html
+            self.characters += len(html)
+
     def clear(self) -> None:
         self.kept.clear()
         self.characters = 0
@@ -94,7 +106,10 @@ class Renderings:
 
 def render_entries(brief: int, first: int, last: int) -> list[tuple[int, Rendered]]:
     """For every reader alike: references are links with titles, which limited readers are not sent (``for_reader``)."""
-    rows = list(TraceEntry.objects.filter(brief=brief, seq__gte=first, seq__lte=last).order_by("seq"))
+    return rendered(brief, list(TraceEntry.objects.filter(brief=brief, seq__gte=first, seq__lte=last).order_by("seq")))
+
+
+def rendered(brief: int, rows: list[TraceEntry]) -> list[tuple[int, Rendered]]:
     found = Brief(pk=brief)
     names = references.resolve(None, found, [row.body for row in rows])
     context = {"brief": found, "names": names, "whole": False}
@@ -104,6 +119,7 @@ def render_entries(brief: int, first: int, last: int) -> list[tuple[int, Rendere
 
 
 renderings: Final = Renderings()
+trace.on_commit.append(renderings.keep)
 
 
 class Consumer(AsyncWebsocketConsumer):
@@ -192,12 +208,18 @@ class BriefConsumer(Consumer):
             return
         self.kind, self.actor = self.text_in_query("kind"), self.text_in_query("actor")
         self.is_limited = self.identity.project is not None or self.identity.brief is not None
+        renderings.watched[self.number] += 1
         await self.join(live.brief_group(self.number))  # before reading where the trace ends: nothing falls between
         await self.accept()
         end = await self.end_of_trace()
         after = self.number_in_query("after")
         self.last = end if after is None else after
         await self.catch_up(end)
+
+    async def disconnect(self, code: int) -> None:
+        if self.groups_joined:
+            renderings.watched[self.number] -= 1
+        await super().disconnect(code)
 
     async def trace_grew(self, message: dict[str, Any]) -> None:
         if message["seq"] > self.last:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,9 +20,14 @@ from django.utils import timezone
 from briefs.models import Actor, Brief, Participant, TraceEntry
 from flower import live
 from flower.errors import NotFound, TooLarge
+from flower.prepared import Prepared
 
 Kind = TraceEntry.Kind
 MAX_BODY: Final = 256_000  # characters of one entry
+
+
+# Who hears of a new entry in the process that wrote it: after its commit, before any page does.
+on_commit: Final[list[Callable[[TraceEntry], None]]] = []
 
 
 def append(
@@ -47,10 +52,13 @@ def append(
         end = _insert(brief, end, kind, actor, clean(body), data or {})
         brief.trace_seq, brief.trace_head, brief.updated_at = end.seq, end.hash, end.at
         Brief.objects.filter(pk=brief.pk).update(trace_seq=end.seq, trace_head=end.hash, updated_at=end.at)
+    entry = end.entry
+    assert entry is not None
+    for hear in on_commit:
+        transaction.on_commit(lambda hear=hear: hear(entry), robust=True)  # type: ignore[misc]
     live.publish(live.brief_group(brief.pk), "trace.grew", brief=brief.pk, seq=end.seq)
     live.publish(live.BOARD, "brief.changed", brief=brief.pk)
-    assert end.entry is not None
-    return end.entry
+    return entry
 
 
 @dataclass(frozen=True)
@@ -61,16 +69,30 @@ class _End:
     entry: TraceEntry | None = None
 
 
+_locked_rows = Prepared(
+    lambda brief: (
+        Brief.objects.select_for_update()
+        .filter(pk=brief)
+        .order_by()
+        .values_list("trace_seq", "trace_head", "updated_at")
+    )
+)
+_participant_rows = Prepared(
+    lambda brief, actor: Participant.objects.filter(brief=brief, actor=actor).values_list("pk")
+)
+
+
 def lock(brief: Brief) -> _End:
     """Take the brief's row lock until the end of the transaction; the numbers from now on are ours."""
-    row = Brief.objects.select_for_update().filter(pk=brief.pk).values_list("trace_seq", "trace_head", "updated_at")
-    for seq, head, at in row:
+    for seq, head, at in _locked_rows(brief.pk):
         return _End(seq, head, at)
     raise NotFound(f"There is no brief #{brief.pk}.")
 
 
 def _joins(brief: Brief, actor: Actor) -> bool:
     if actor.kind == Actor.Kind.SYSTEM:
+        return False
+    if _participant_rows(brief.pk, actor.pk):
         return False
     _, created = Participant.objects.get_or_create(brief=brief, actor=actor)
     return created

@@ -20,6 +20,7 @@ from dispatch.models import ACTIVE, HELD, DispatchRequest, State
 from flower import live
 from flower.errors import Conflict, Invalid
 from flower.lifecycle import words
+from flower.prepared import Prepared
 from worktrees import git
 from worktrees import services as worktrees
 from worktrees.models import Worktree
@@ -337,12 +338,16 @@ def cancel(request: DispatchRequest, why: str, *, actor: Actor) -> DispatchReque
     return request
 
 
+_recalled_rows = Prepared(
+    lambda brief: DispatchRequest.objects.filter(brief=brief).values_list(
+        "pk", "state", "kind", "program__name", "branch", "claimed_by__ref", "summary", "failure", "created_at"
+    )[:20]
+)
+
+
 @recall.section("dispatches")
 def recall_section(brief: int) -> list[dict[str, Any]]:
     """The part of recall_brief's answer that tells of a brief's requests, newest first."""
-    rows = DispatchRequest.objects.filter(brief=brief).values_list(
-        "pk", "state", "kind", "program__name", "branch", "claimed_by__ref", "summary", "failure", "created_at"
-    )[:20]
     return [
         {
             "dispatch": pk,
@@ -355,7 +360,7 @@ def recall_section(brief: int) -> list[dict[str, Any]]:
             "failure": failure[:500],
             "at": iso(at),
         }
-        for pk, state, kind, program, branch, claimed_by, summary, failure, at in rows
+        for pk, state, kind, program, branch, claimed_by, summary, failure, at in _recalled_rows(brief)
     ]
 
 

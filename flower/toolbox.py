@@ -7,10 +7,11 @@ a (agent), o (orchestrator and other daemons); operators see every tool. This mo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
+
+import pydantic_core
 
 BODY_LIMIT: Final = 1_000_000  # bytes of one request, on every door
 ANSWER_BUDGET: Final = 24_000  # bytes of one answer, unless the caller asks for less or more
@@ -59,4 +60,4 @@ def tools() -> list[Tool]:
 
 def as_text(result: dict[str, Any]) -> str:
     """A tool's result as the text that goes out; the Agent's-eye view shows this same text."""
-    return json.dumps(result, ensure_ascii=False, separators=(",", ":"))
+    return pydantic_core.to_json(result).decode()  # a fifth of the time of json.dumps

@@ -5,17 +5,18 @@ Answers stay under a byte budget. What did not fit is said in ``truncated``, a s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import pydantic_core
 from django.db.models import Q
 
 from briefs.identity import Identity
-from briefs.models import Brief, Dependency, Link, Participant, Question, TraceEntry
+from briefs.models import Brief, Dependency, Link, Participant, Project, Question, TraceEntry
 from briefs.models.brief import TERMINAL, Status
 from flower.errors import Invalid
+from flower.prepared import Prepared
 from flower.toolbox import ANSWER_BUDGET
 
 MIN_BUDGET: Final = 2_000
@@ -73,12 +74,46 @@ def brief_payload(brief: Brief, *, include: Sequence[str] | None = None, budget:
     return _within(payload, limit, brief.trace_seq)
 
 
-def _trace(brief: Brief) -> list[dict[str, Any]]:
-    rows = (
-        TraceEntry.objects.filter(brief=brief.pk)
+_trace_rows = Prepared(
+    lambda brief: (
+        TraceEntry.objects.filter(brief=brief)
         .order_by("-seq")
         .values_list("seq", "kind", "source", "actor_ref", "body", "data", "at")[:100]
     )
+)
+_question_rows = Prepared(
+    lambda brief: Question.objects.filter(brief=brief).values_list(
+        "pk", "body", "options", "blocking", "asked_by__ref", "answer", "answered_at"
+    )
+)
+_participant_rows = Prepared(
+    lambda brief: Participant.objects.filter(brief=brief).values_list("actor__ref", "role", "joined_at", "left_at")[
+        :100
+    ]
+)
+_link_rows = Prepared(
+    lambda brief: Link.objects.filter(brief=brief).values_list("kind", "target", "label", "relation")[:100]
+)
+_edge_rows = Prepared(
+    lambda brief: Dependency.objects.filter(Q(brief=brief) | Q(depends_on=brief)).values_list(
+        "brief_id", "brief__title", "brief__status", "depends_on_id", "depends_on__title", "depends_on__status"
+    )
+)
+_child_rows = Prepared(
+    lambda brief: Brief.objects.filter(parent=brief).order_by("pk").values_list("pk", "title", "status")[:200]
+)
+_project_rows = Prepared(lambda brief: Project.objects.filter(briefs=brief).values_list("slug", "main_branch"))
+_other_project_rows = Prepared(
+    lambda brief: (
+        Brief.other_projects.through.objects.filter(brief=brief)
+        .order_by("project__slug")
+        .values_list("project__slug", "project__main_branch")
+    )
+)
+
+
+def _trace(brief: Brief) -> list[dict[str, Any]]:
+    rows = _trace_rows(brief.pk)
     return [
         {"seq": seq, "kind": kind, "source": source, "actor": actor, "body": _cut(body), "at": iso(at)}
         | ({"data": data} if data and not body else {})
@@ -93,45 +128,40 @@ def _cut(body: str) -> str:
 
 
 def _questions(brief: Brief) -> list[dict[str, Any]]:
-    rows = Question.objects.filter(brief=brief.pk).values(
-        "pk", "body", "options", "blocking", "asked_by__ref", "answer", "answered_at"
-    )
     return [
         {
-            "question": row["pk"],
-            "body": row["body"],
-            "options": row["options"],
-            "blocking": row["blocking"],
-            "asked_by": row["asked_by__ref"],
-            "answer": row["answer"] if row["answered_at"] else None,
+            "question": pk,
+            "body": body,
+            "options": options,
+            "blocking": blocking,
+            "asked_by": asked_by,
+            "answer": answer if answered_at else None,
         }
-        for row in rows
+        for pk, body, options, blocking, asked_by, answer, answered_at in _question_rows(brief.pk)
     ]
 
 
 def _participants(brief: Brief) -> list[dict[str, Any]]:
-    rows = Participant.objects.filter(brief=brief.pk).values_list("actor__ref", "role", "joined_at", "left_at")[:100]
+    rows = _participant_rows(brief.pk)
     return [
         {"actor": ref, "role": role, "active": left is None, "since": iso(joined)} for ref, role, joined, left in rows
     ]
 
 
 def _links(brief: Brief) -> list[dict[str, Any]]:
-    rows = Link.objects.filter(brief=brief.pk).values("kind", "target", "label", "relation")[:100]
-    return [dict(row) for row in rows]
+    names = ("kind", "target", "label", "relation")
+    return [dict(zip(names, row, strict=True)) for row in _link_rows(brief.pk)]
 
 
 def _relations(brief: Brief) -> dict[str, Any]:
-    edges = Dependency.objects.filter(Q(brief=brief.pk) | Q(depends_on=brief.pk)).values_list(
-        "brief_id", "brief__title", "brief__status", "depends_on_id", "depends_on__title", "depends_on__status"
-    )
+    edges = _edge_rows(brief.pk)
     needs, needed = [], []
     for source, source_title, source_status, target, target_title, target_status in edges:
         if source == brief.pk:
             needs.append({"brief": target, "title": target_title, "status": target_status})
         else:
             needed.append({"brief": source, "title": source_title, "status": source_status})
-    children = Brief.objects.filter(parent=brief.pk).order_by("pk").values_list("pk", "title", "status")[:200]
+    children = _child_rows(brief.pk)
     return {
         "parent": {"brief": brief.parent.pk, "title": brief.parent.title} if brief.parent else None,
         "children": [{"brief": pk, "title": title, "status": status} for pk, title, status in children],
@@ -141,9 +171,8 @@ def _relations(brief: Brief) -> dict[str, Any]:
 
 
 def _projects(brief: Brief) -> list[dict[str, Any]]:
-    primary = brief.project
-    rows = [(primary.slug, primary.main_branch, "primary")] if primary else []
-    rows += [(slug, main, "other") for slug, main in brief.other_projects.values_list("slug", "main_branch")]
+    rows = [(*row, "primary") for row in _project_rows(brief.pk)]
+    rows += [(*row, "other") for row in _other_project_rows(brief.pk)]
     return [{"project": slug, "main_branch": main, "relation": relation} for slug, main, relation in rows]
 
 
@@ -165,6 +194,8 @@ def _within(payload: dict[str, Any], limit: int, entries: int) -> dict[str, Any]
     if rows and rows[-1]["seq"] > 1:
         truncated.append("")
     size = _size(payload) + 200  # room for the sentences that say what was cut
+    if size <= limit and not truncated:
+        return payload
     size = _drop(rows, size, limit, keep=3)
     if rows and (cut := rows[-1]["seq"] - 1) > 0:
         truncated[:] = [f"trace: entries 1 to {cut} of {entries} are left out; ask with a larger budget"]
@@ -193,7 +224,7 @@ def _drop(rows: list[dict[str, Any]], size: int, limit: int, *, keep: int) -> in
 
 
 def _size(value: Any) -> int:
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    return len(pydantic_core.to_json(value))
 
 
 def iso(at: datetime | None) -> str | None:

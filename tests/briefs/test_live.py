@@ -15,7 +15,7 @@ from channels.testing import WebsocketCommunicator
 
 from briefs import consumers, routing, trace
 from briefs.identity import Identity
-from briefs.models import Actor, Brief, Project, Token
+from briefs.models import Actor, Brief, Project, Token, TraceEntry
 from briefs.services import briefs
 from flower import live
 from flower.threads import run_in_database_thread
@@ -176,14 +176,13 @@ def append_silently(brief: Brief) -> None:
 def test_an_entry_is_rendered_once_however_many_look_on(monkeypatch):
     brief, who = with_notes(20), reader()
     rendered: list[int] = []
-    render = consumers.render_entries
+    render = consumers.rendered
 
-    def counted(number: int, first: int, last: int) -> list[tuple[int, str]]:
-        found = render(number, first, last)
-        rendered.extend(seq for seq, _ in found)
-        return found
+    def counted(number: int, rows: list[TraceEntry]) -> list[tuple[int, str]]:
+        rendered.extend(row.seq for row in rows)
+        return render(number, rows)
 
-    monkeypatch.setattr(consumers, "render_entries", counted)
+    monkeypatch.setattr(consumers, "rendered", counted)
 
     @async_to_sync
     async def watch() -> None:

@@ -219,14 +219,13 @@ def test_two_hundred_who_look_on_cost_one_rendering(monkeypatch):
     consumers.renderings.clear()
     brief, who = make_brief("Watched"), identity(operator(), "operator")
     rendered: list[int] = []
-    render = consumers.render_entries
+    render = consumers.rendered
 
-    def counted(number: int, first: int, last: int):
-        found = render(number, first, last)
-        rendered.extend(seq for seq, _ in found)
-        return found
+    def counted(number: int, rows: list[TraceEntry]):
+        rendered.extend(row.seq for row in rows)
+        return render(number, rows)
 
-    monkeypatch.setattr(consumers, "render_entries", counted)
+    monkeypatch.setattr(consumers, "rendered", counted)
 
     @async_to_sync
     async def watch() -> None:

@@ -21,6 +21,7 @@ FLOOR = {
     "flower.logs",
     "flower.markdown",
     "flower.metrics",
+    "flower.prepared",
     "flower.threads",
     "flower.toolbox",
 }
