@@ -80,7 +80,8 @@ def spec(length: int = 30_000) -> Row:
     """A spec of 30 KB that was rendered before, as a new string each time, as the database gives it."""
     from flower import markdown
 
-    part = "## Part\n\nSome **words** about #12 and `code`, for @mike.\n\n- [x] one\n- [ ] two\n\n```python\nx = 1\n```\n\n"
+    words = "## Part\n\nSome **words** about #12 and `code`, for @mike.\n\n"
+    part = words + "- [x] one\n- [ ] two\n\n```python\nx = 1\n```\n\n"
     text = (part * (length // len(part) + 1))[:length]
     names = markdown.Names({12: "Another one"}, {"mike": ("/briefs/1/?actor=operator:mike", "operator:mike")})
     began = time.perf_counter()

@@ -29,7 +29,7 @@ project_settings.STATIC_ROOT.mkdir()
 project_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes 0.5 s
 if connections["default"].vendor == "sqlite":
     connections["default"].settings_dict["TEST"]["NAME"] = str(HOME / "test.sqlite3")
-# Workers of one run have databases of their own, hence the same numbers; on one Redis they would hear each other's hints.
+# Workers of a run have databases of their own, hence equal numbers; on one Redis they would hear each other's hints.
 if "prefix" in (layer := project_settings.CHANNEL_LAYERS["default"].get("CONFIG", {})):
     layer["prefix"] = HOME.name
 

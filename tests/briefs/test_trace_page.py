@@ -99,7 +99,8 @@ def test_an_entry_has_an_address_of_its_own(browser, project):
 def test_whatever_an_entrys_data_is_its_line_is_made(browser, project):
     brief = make_brief("Odd", project)
     odd = {
-        "from": "<b>", "to": {"a": 1}, "kind": "url", "target": "javascript:alert(1)", "label": "<i>", "depends_on": "x",
+        "from": "<b>", "to": {"a": 1}, "kind": "url", "target": "javascript:alert(1)", "label": "<i>",
+        "depends_on": "x",
         "parent": [1], "into": "<script>", "by": "</li>", "question": {}, "version": "<", "title": None, "was": 3,
         "dispatch": "../..", "process": -1, "branch": "<b>", "commit": 5, "class": [], "worktree": {}, "role": "<u>",
     }  # fmt: skip
