@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from flower import lifecycle, markdown
 
 register = template.Library()
 _MARKS: Final = str.maketrans("", "", "*`~")
+_BEGINS: Final = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|[-+*][ \t]+|>[ \t]?)+", re.MULTILINE)  # of headings, items, quotes
 
 # States in which something is happening right now: their dot breathes.
 _MOVING: Final = frozenset(
@@ -104,6 +106,21 @@ def _since(at: datetime, suffix: str) -> str:
 
 
 @register.filter
+def day(at: datetime | None) -> SafeString:
+    """When something began that goes on: ``14:05`` today, else ``3 Jul``; static/js/ago.js puts it into local time."""
+    if at is None:
+        return SafeString("")
+    exact, today = at.astimezone(timezone.get_current_timezone()), timezone.localtime()
+    told = f"{exact:%H:%M}" if exact.date() == today.date() else f"{exact.day} {exact:%b}"
+    return format_html(
+        '<time datetime="{}" title="{}" data-day>{}</time>',
+        exact.isoformat(timespec="seconds"),
+        exact.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        told if exact.year == today.year else f"{told} {exact.year}",
+    )
+
+
+@register.filter
 def lasted(start: datetime | None, end: datetime | None) -> str:
     """The time from ``start`` to ``end`` (to now without one): ``41 s``, ``12 min``, ``2 h 41 min``."""
     if start is None:
@@ -145,7 +162,7 @@ def is_web_address(target: str) -> bool:
 @register.filter
 def plain(text: str) -> str:
     """Markdown as one line of plain words, for a second line in a list."""
-    return " ".join(text.translate(_MARKS).split())
+    return " ".join(_BEGINS.sub("", text).translate(_MARKS).split())
 
 
 @register.simple_tag(takes_context=True)

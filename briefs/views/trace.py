@@ -23,6 +23,7 @@ from flower.errors import NotFound
 
 ON_A_PAGE: Final = 50
 RUN: Final = 3  # so many entries of one kind and actor without a body, one after another, are one line
+MOST_IN_A_RUN: Final = 200  # that a page folds as they come; a longer one goes on in a new line
 CLIPPED: Final = 700  # characters of a body that are shown as they are; longer ones are clipped
 FETCHED: Final = 20_000  # longer ones come in part, and as a whole when they are asked for
 ACTORS: Final = 100
@@ -88,8 +89,12 @@ def fold(entries: list[TraceEntry]) -> list[TraceEntry | Run]:
 
 @require_safe
 def trace(request: Request, number: int) -> HttpResponse:
-    """``?before=SEQ``: the next page of earlier entries. ``?after=SEQ``: what a page without a socket has missed."""
+    """``?before=SEQ``: the next page of earlier entries. ``?after=SEQ``: what a page without a socket has missed.
+    ``?from=SEQ&to=SEQ``: these, newest first and folded, for a page on which a run came one by one."""
     found = request.identity.find_brief(number)
+    first, last = _number(request, "from"), _number(request, "to")
+    if first is not None and last is not None:
+        return show(request, "briefs/_entries.html", {"brief": found, **_between(request, found, first, last)})
     after = _number(request, "after")
     if after is None:
         return show(request, "briefs/_entries.html", {"brief": found, **trace_context(request, found)})
@@ -110,6 +115,12 @@ def entry(request: Request, number: int, seq: int) -> HttpResponse:
     names = references.resolve(request.identity, found, [one.body])
     around = {"earlier": seq - 1 or None, "later": seq + 1 if seq < found.trace_seq else None}
     return show(request, template, {"brief": found, "entry": one, "whole": True, "names": names, **around})
+
+
+def _between(request: Request, found: Brief, first: int, last: int) -> dict[str, Any]:
+    rows = TraceEntry.objects.filter(brief=found, seq__gte=first, seq__lte=last, **Filter.of(request).conditions)
+    entries = list(rows.order_by("-seq")[:MOST_IN_A_RUN])
+    return {"entries": fold(entries), "names": _names(request, found, entries)}
 
 
 def trace_context(request: Request, found: Brief) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-// Keeps <time data-ago> true while the page is open. The words are those of briefs/templatetags/flower.py.
+// Keeps <time data-ago> and <time data-day> true while the page is open. The words are those of briefs/templatetags/flower.py.
 const UNITS = [["m", 60, 60], ["h", 3600, 24], ["d", 86400, 30]];
 
 function since(time) {
@@ -11,7 +11,15 @@ function since(time) {
   return null; // a date by now: the server's words stay
 }
 
+function day(time) {
+  const at = new Date(time.dateTime), now = new Date();
+  if (at.toDateString() === now.toDateString()) return at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const words = `${at.getDate()} ${at.toLocaleString("en", { month: "short" })}`;
+  return at.getFullYear() === now.getFullYear() ? words : `${words} ${at.getFullYear()}`;
+}
+
 export function refresh(root = document) {
+  for (const time of root.querySelectorAll("time[data-day]")) if (day(time) !== time.textContent) time.textContent = day(time);
   for (const time of root.querySelectorAll("time[data-ago]")) {
     const words = since(time);
     if (words && words !== time.textContent) time.textContent = words;

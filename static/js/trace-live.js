@@ -28,6 +28,55 @@ if (trace) {
     document.querySelector("#trace-panel > .none")?.remove();
     refresh(trace);
     reached(last);
+    foldSoon();
+  }
+
+  // --- runs: entries that say little by themselves are one line, as they are after a reload. The server makes it ---
+  const RUN = 3, MOST = 200, LOOKED_AT = 60; // as in briefs/views/trace.py; how many lines from the newest on
+  let foldTimer, folding = false;
+
+  function foldSoon() {
+    clearTimeout(foldTimer);
+    foldTimer = setTimeout(fold, 120);
+  }
+
+  function nextRun() {
+    let run = [];
+    for (const line of [...trace.children].slice(0, LOOKED_AT).concat(null)) {
+      const kind = line?.dataset.run;
+      if (kind && run[0]?.dataset.run === kind) { run.push(line); continue }
+      const count = run.reduce((sum, one) => sum + (one.matches(".run") ? seqs(one).length : 1), 0);
+      if (run.length > 1 && count >= RUN && count <= MOST) return run;
+      run = kind ? [line] : [];
+    }
+    return null;
+  }
+
+  async function fold() {
+    const run = folding ? null : nextRun(), chosen = getSelection();
+    if (!run || !chosen.isCollapsed && trace.contains(chosen.anchorNode)) return; // somebody is copying from it
+    folding = true;
+    try {
+      const numbers = run.flatMap(line => [line, ...seqs(line)]).map(line => Number(line.dataset.seq)).filter(Boolean);
+      const answer = await fetch(`${trace.dataset.traceMissed}?from=${Math.min(...numbers)}&to=${Math.max(...numbers)}${filter}`, { headers: { "HX-Request": "true" } });
+      const read = document.createElement("template");
+      if (!answer.ok || answer.headers.has("HX-Redirect")) return;
+      read.innerHTML = await answer.text(); // from the server, as above
+      const made = read.content.querySelector(".run");
+      if (!made || seqs(made).length !== new Set(numbers).size || run.some(line => !line.isConnected)) return;
+      const within = run.some(line => line.contains(document.activeElement));
+      made.querySelector("details").open = run.some(line => line.querySelector("details[id^=run-]")?.open);
+      run[0].replaceWith(made);
+      for (const line of run.slice(1)) line.remove();
+      htmx.process(made);
+      refresh(made);
+      if (within) made.querySelector("summary").focus({ preventScroll: true });
+    } catch { /* the server is away: they stay as they are until it is back */
+      return;
+    } finally {
+      folding = false;
+    }
+    foldSoon(); // more may have come meanwhile
   }
 
   function reached(seq) { // the trace goes to here, shown or not
