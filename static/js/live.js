@@ -20,6 +20,7 @@ async function ask() {
     if (fresh) fresh.scrollTop = atEnd ? fresh.scrollHeight : scrolled;
     if (part().dataset.version !== before.dataset.version) htmx.trigger("#work", "work:changed");
     if (!part().dataset.live) { socket?.finish(); clearInterval(every) }
+  } catch { // the server is away: the socket comes back and asks again
   } finally {
     asking = false;
     if (again) { again = false; soon() }

@@ -7,7 +7,7 @@ const pill = document.getElementById("needs-you");
 if (pill && !document.querySelector("[data-board-live]")) {
   const PAUSE = 800;
   let timer, opened = 0;
-  const ask = () => { timer = undefined; if (!document.hidden) htmx.ajax("GET", pill.dataset.again, { target: "#needs-you", swap: "outerHTML" }) };
+  const ask = () => { timer = undefined; if (!document.hidden) htmx.ajax("GET", pill.dataset.again, { target: "#needs-you", swap: "outerHTML" }).catch(() => {}) };
   const soon = () => { timer ??= setTimeout(ask, PAUSE) };
   new Socket(() => "/ws/board/", {
     message: data => { if (JSON.parse(data).type === "brief.changed") soon() },

@@ -94,8 +94,11 @@ if (trace) {
   function changed() {
     since ??= Date.now();
     clearTimeout(timer);
-    timer = setTimeout(() => { since = undefined; htmx.ajax("GET", trace.dataset.panels, { swap: "none", target: "body" }) },
-      Math.max(0, Math.min(250, 1500 - (Date.now() - since))));
+    timer = setTimeout(ask, Math.max(0, Math.min(250, 1500 - (Date.now() - since))));
+  }
+  function ask() {
+    since = undefined;
+    htmx.ajax("GET", trace.dataset.panels, { swap: "none", target: "body" }).catch(() => {}); // away: asked for again when the socket is back
   }
   document.body.addEventListener("panels:stale", changed);
 

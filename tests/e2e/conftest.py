@@ -6,8 +6,9 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -92,6 +93,24 @@ def page(chromium: Browser, flower: Flower, faults: Faults) -> Iterator[Page]:
     page.goto(f"/enter/{_code(flower)}")
     yield page
     context.close()
+
+
+@pytest.fixture
+def enter(chromium: Browser, flower: Flower) -> Iterator[Callable[..., Page]]:
+    """Further browsers, each logged in by a code of its own: ``enter(has_touch=True)``."""
+    contexts = []
+
+    def enter(**options: Any) -> Page:
+        context = chromium.new_context(**{"viewport": {"width": 1360, "height": 900}, **options}, base_url=flower.url)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.goto(f"/enter/{_code(flower)}")
+        return page
+
+    yield enter
+    for context in contexts:
+        context.close()
 
 
 def _code(flower: Flower) -> str:
