@@ -9,7 +9,7 @@ export function activate(element) {
     const fold = element.parentElement;
     fold.open = !fold.open;
     element.focus();
-    if (fold.open) fold.querySelector("input:not([type=hidden]), textarea, button, a")?.focus();
+    if (fold.open) (fold.querySelector("input:not([type=hidden]), textarea") ?? fold.querySelector("button, a"))?.focus();
   } else if (element.matches("a, button")) element.click();
   else element.focus();
 }

@@ -11,7 +11,7 @@ function leave(panel) {
   const at = document.activeElement;
   if (!panel?.contains?.(at) || at === document.body) return;
   const kind = kindOf(at), alike = [...panel.querySelectorAll(CAN)].filter(one => kindOf(one) === kind);
-  left = { panel: panel.id, id: at.id, name: nameOf(at), kind, place: alike.indexOf(at) };
+  left = { panel: panel.id, id: at.id, name: nameOf(at), kind, place: alike.indexOf(at), fold: at.closest("details[id]")?.id };
 }
 
 function arrive() {
@@ -23,6 +23,8 @@ function arrive() {
   const same = was.id && document.getElementById(was.id) || all.find(one => nameOf(one) === was.name) || alike[Math.min(was.place, alike.length - 1)];
   const shut = same?.closest("details:not([open])"), to = shut && same.parentElement !== shut ? shut.querySelector("summary") : same;
   if (to?.checkVisibility()) return to.focus({ preventScroll: true });
+  const fold = was.fold && document.getElementById(was.fold)?.querySelector("summary");
+  if (fold?.checkVisibility()) return fold.focus({ preventScroll: true });
   const heading = [panel?.querySelector("h2"), document.querySelector("h1")].find(one => one?.checkVisibility());
   if (!heading) return;
   heading.tabIndex = -1;
