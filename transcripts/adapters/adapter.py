@@ -1,0 +1,190 @@
+"""What both adapters share: numbers, counts, what is said once, and a state that survives the process.
+
+An adapter is fed line by line. It never goes back: what a later record changes about an event that was already given
+out (the tokens of a message go to its last event; a digest follows its compaction) is an ``Amendment``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, Final
+
+from transcripts.adapters.records import Keys, Record, records_of
+from transcripts.events import Event, Facts, Kind, Usage
+
+OPEN_CALLS: Final = 256  # calls whose result is still awaited; an older one's result is shown without its tool
+OPEN_MESSAGES: Final = 32
+
+
+@dataclass(slots=True)
+class Counts:
+    """Of one file. Tokens count each model message once, main chain and sub-agents together."""
+
+    lines: int = 0
+    records: int = 0  # lines that are not blank
+    invalid: int = 0  # lines that are no whole record
+    unknown: int = 0  # records of a kind that this version does not know
+    odd: int = 0  # records of a known kind with values of a wrong type
+    repeated: int = 0  # records that told what another had told
+    events: int = 0
+    prompts: int = 0  # of the main chain
+    errors: int = 0
+    compactions: int = 0
+    forks: int = 0  # prompts that went back to an earlier place
+    input: int = 0
+    cache_written: int = 0
+    cache_read: int = 0
+    output: int = 0
+    context: int = 0  # tokens that the model saw last on the main chain
+    window: int = 0  # of the model, 0 where the log does not tell
+    first_at: int | None = None  # milliseconds since 1970; the least and the greatest, for times are not in order
+    last_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """Of an event that was given out before: ``number`` is its own, from 1."""
+
+    number: int
+    changes: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Message:
+    """A model message whose records are still coming."""
+
+    number: int  # of its last event
+    usage: Usage
+
+
+class Adapter:
+    """``name`` is the file's, without its folder: it may tell the session's id. ``state`` is what ``state()`` gave."""
+
+    program: ClassVar[str]
+
+    def __init__(self, name: str = "", state: dict[str, Any] | None = None, keys: Keys | None = None) -> None:
+        state = state or {}
+        self.name = name
+        self.keys = keys if keys is not None else Keys()
+        self.counts = Counts(**_known(Counts, state.get("counts")))
+        self.facts = Facts(**({"program": self.program} | _known(Facts, state.get("facts"))))
+        self.amended: list[Amendment] = []  # since they were last taken
+        self.calls: dict[str, list[str]] = state.get("calls") or {}  # id -> tool, command
+        self.messages = {name: Message(row[0], Usage(*row[1:])) for name, row in (state.get("messages") or {}).items()}
+        self.more: dict[str, Any] = state.get("more") or {}  # the program's own
+        self._out: list[Event] = []
+
+    def state(self) -> dict[str, Any]:
+        """Plain JSON, from which an equal adapter is made. ``keys`` are many, and kept with the events instead."""
+        return {
+            "counts": asdict(self.counts),
+            "facts": asdict(self.facts),
+            "calls": self.calls,
+            "messages": {name: [m.number, *_numbers(m.usage)] for name, m in self.messages.items()},
+            "more": self.more,
+        }
+
+    def feed(self, line: int, raw: bytes) -> list[Event]:
+        """The new events of one line, without its newline. Never fails: what cannot be read is counted."""
+        counts = self.counts
+        counts.lines += 1
+        if not raw or raw.isspace():
+            return []
+        counts.records += 1
+        records, is_whole = records_of(raw)
+        if not is_whole:
+            counts.invalid += 1
+        out: list[Event] = []
+        self._out = out
+        for record in records:
+            try:
+                self.take(line, record)
+            except (TypeError, ValueError, AttributeError, KeyError, IndexError, RecursionError):
+                # A value of a wrong type at a place that nobody foresaw costs the rest of its record, no more.
+                counts.odd += 1
+        return out
+
+    def take(self, line: int, record: Record) -> None:
+        raise NotImplementedError
+
+    # --- for the adapters
+
+    def give(self, event: Event) -> int:
+        """Give an event out, and count it; its number."""
+        counts = self.counts
+        counts.events += 1
+        kind = event.kind
+        if kind is Kind.PROMPT and not event.agent:
+            counts.prompts += 1
+        elif kind is Kind.COMPACTION:
+            counts.compactions += 1
+        if event.is_error:
+            counts.errors += 1
+        at = event.at
+        if at is not None:
+            if counts.first_at is None or at < counts.first_at:
+                counts.first_at = at
+            if counts.last_at is None or at > counts.last_at:
+                counts.last_at = at
+        self._out.append(event)
+        return counts.events
+
+    def amend(self, number: int, **changes: Any) -> None:
+        self.amended.append(Amendment(number, changes))
+
+    def spend(self, name: str, number: int, usage: Usage, event: Event | None) -> None:
+        """Note the tokens of a message, so far. The last word counts, and it is shown on the message's last event."""
+        known = self.messages.pop(name, None)
+        before = known.usage if known else Usage()
+        if known and known.number != number:
+            self.amend(known.number, usage=None)
+        if event is not None:
+            event.usage = usage
+        else:
+            self.amend(number, usage=usage)
+        self.messages[name] = Message(number, usage)  # the newest last
+        if len(self.messages) > OPEN_MESSAGES:
+            del self.messages[next(iter(self.messages))]
+        counts = self.counts
+        counts.input += usage.input - before.input
+        counts.cache_written += usage.cache_written - before.cache_written
+        counts.cache_read += usage.cache_read - before.cache_read
+        counts.output += usage.output - before.output
+
+    def called(self, call: str, tool: str, command: str) -> None:
+        self.calls[call] = [tool, command[:2000]]
+        if len(self.calls) > OPEN_CALLS:
+            del self.calls[next(iter(self.calls))]
+
+
+def _known(kind: type, values: Any) -> dict[str, Any]:
+    """Only the fields that this version has: a state may be of an older or a newer one."""
+    names = {each.name for each in fields(kind)}
+    return {name: value for name, value in (values or {}).items() if name in names}
+
+
+def _numbers(usage: Usage) -> tuple[int, int, int, int]:
+    return usage.input, usage.cache_written, usage.cache_read, usage.output
+
+
+@dataclass(slots=True)
+class Transcript:
+    """A whole log, read."""
+
+    facts: Facts
+    counts: Counts
+    events: list[Event] = field(default_factory=list)
+
+
+def read_whole(adapter: Adapter, lines: Iterable[bytes]) -> Transcript:
+    """Feed every line; the amendments are made at once, since every event is at hand."""
+    events: list[Event] = []
+    for number, raw in enumerate(lines, 1):
+        events += adapter.feed(number, raw)
+        if adapter.amended:
+            for amendment in adapter.amended:
+                for name, value in amendment.changes.items():
+                    setattr(events[amendment.number - 1], name, value)
+            adapter.amended.clear()
+    return Transcript(adapter.facts, adapter.counts, events)

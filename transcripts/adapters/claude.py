@@ -1,0 +1,434 @@
+"""Claude Code's session logs: one JSON object a line, one line a content block.
+
+The envelope's ``type`` selects the kind; a model message comes as several records with one ``message.id``, and results
+of parallel tools stand between them. File order is the order of the events; the tree of uuids only tells of forks.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from transcripts.adapters.adapter import Adapter
+from transcripts.adapters.records import (
+    Keys,
+    Record,
+    as_json,
+    at,
+    commits_in,
+    digest,
+    exit_code,
+    flat,
+    images,
+    items,
+    mapping,
+    number,
+    plain,
+    text,
+)
+from transcripts.events import Event, Kind, Status, Todo, Touch, Usage, Verb
+
+# Records that tell nothing that a reader of the session would miss. Everything else that gives no event is "unknown".
+QUIET: Final = frozenset(
+    {
+        "progress",
+        "file-history-snapshot",
+        "summary",  # the title of another, older branch or session
+        "last-prompt",
+        "mode",
+        "permission-mode",
+        "agent-setting",
+        "bridge-session",
+        "agent-name",
+    }
+)
+QUIET_NOTICES: Final = frozenset({"turn_duration", "microcompact_boundary", "bridge_status"})
+CHAINS: Final = (
+    512  # records of running sub-agents whose followers are still recognised, in files that have them inline
+)
+
+_INTERRUPTED: Final = "[Request interrupted by user"
+_SLASH: Final = re.compile(r"<command-name>\s*(.*?)\s*</command-name>", re.S)
+_ARGUMENTS: Final = re.compile(r"<command-args>\s*(.*?)\s*</command-args>", re.S)
+_SHELL: Final = re.compile(r"\s*<bash-input>(.*?)</bash-input>", re.S)
+_INJECTED: Final = re.compile(
+    r"\s*(?:<(?:local-command-(?:stdout|stderr|caveat)|bash-(?:stdout|stderr)|task-notification|user-prompt-submit-hook"
+    r"|user-memory-input)\b|Caveat: The messages below were generated|Base directory for this skill:)"
+)
+_ASIDE: Final = re.compile(r"\s*<(system-reminder|ide_[a-z_]+)>.*?</\1>", re.S)
+_SHELLS: Final = frozenset({"Bash", "BashOutput"})
+_STATES: Final = {"pending": Status.PENDING, "in_progress": Status.ACTIVE, "completed": Status.DONE}
+_PATHS: Final = {
+    "Read": ("file_path", Verb.READ),
+    "NotebookRead": ("notebook_path", Verb.READ),
+    "Edit": ("file_path", Verb.EDITED),
+    "MultiEdit": ("file_path", Verb.EDITED),
+    "NotebookEdit": ("notebook_path", Verb.EDITED),
+    "Write": ("file_path", Verb.WRITTEN),
+}
+_AGENT_FILE: Final = re.compile(r"agent-([A-Za-z0-9_-]+)\.jsonl")
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def is_record(record: Record) -> bool:
+    """Is this a line that Claude Code writes?"""
+    kind = record.get("type")
+    if kind in ("user", "assistant"):
+        return isinstance(record.get("message"), dict) and ("uuid" in record or "sessionId" in record)
+    if kind in ("system", "progress", "attachment"):
+        return "sessionId" in record or "parentUuid" in record
+    if kind == "summary":
+        return "leafUuid" in record
+    if kind == "file-history-snapshot":
+        return "snapshot" in record
+    return "sessionId" in record and isinstance(kind, str)
+
+
+class Claude(Adapter):
+    program = "claude"
+
+    def __init__(self, name: str = "", state: dict[str, Any] | None = None, keys: Keys | None = None) -> None:
+        super().__init__(name, state, keys)
+        if found := _AGENT_FILE.match(name):
+            self.facts.agent_id = found[1]
+        elif found := _UUID.match(name):
+            self.facts.session_id = found[0]
+        self._own_id = self.facts.session_id if _UUID.match(name) else ""
+        more = self.more
+        self.chains: dict[str, str] = more.setdefault("chains", {})  # uuid -> the sub-agent that wrote it
+        self.errands: dict[str, str] = more.setdefault("errands", {})  # digest of a sub-agent's orders -> the call
+        self.todos: list[list[str]] = more.setdefault("todos", [])  # id, text, status
+
+    def take(self, line: int, record: Record) -> None:
+        kind = record.get("type")
+        if kind == "assistant":
+            self._assistant(line, record)
+        elif kind == "user":
+            self._user(line, record)
+        elif kind in QUIET:
+            if kind == "progress" and record.get("isSidechain"):
+                self._agent(record)
+        elif kind == "system":
+            self._system(line, record)
+        else:
+            self._aside(line, record)
+
+    def _is_new(self, record: Record) -> bool:
+        if record["key"] in self.keys:
+            self.counts.repeated += 1
+            return False
+        return True
+
+    def _open(self, record: Record) -> str:
+        """Read the envelope; the sub-agent that the record is of. The record gets a ``key`` if it has no uuid."""
+        facts = self.facts
+        session = text(record.get("sessionId"))
+        if session and session != self._own_id:
+            if not self._own_id:
+                if facts.session_id and session != facts.session_id and not facts.agent_id:
+                    facts.parent_id = facts.session_id  # the first lines are the parent's, the last word is the own
+                facts.session_id = session
+            elif not facts.agent_id:
+                facts.parent_id = session
+        if not facts.cwd:
+            facts.cwd = text(record.get("cwd"))
+        facts.branch = text(record.get("gitBranch")) or facts.branch
+        facts.version = text(record.get("version")) or facts.version
+        uuid = text(record.get("uuid"))
+        record["key"] = uuid or digest(as_json(record))
+        return self._agent(record)
+
+    def _agent(self, record: Record) -> str:
+        if self.facts.agent_id:
+            return self.facts.agent_id
+        if not record.get("isSidechain"):
+            return ""
+        uuid, parent = text(record.get("uuid")), text(record.get("parentUuid"))
+        agent = text(record.get("agentId")) or self.chains.get(parent) or uuid[:8] or "side"
+        if uuid:
+            self.chains[uuid] = agent
+            if len(self.chains) > CHAINS:
+                del self.chains[next(iter(self.chains))]
+        return agent
+
+    def _give(self, record: Record, event: Event) -> int:
+        """Give out; the first event of a record has the record's key, the others a number after it."""
+        part = record["part"] = record.get("part", -1) + 1
+        event.key = f"{record['key']}:{part}" if part else record["key"]
+        self.keys.add(event.key)
+        return self.give(event)
+
+    # --- the model
+
+    def _assistant(self, line: int, record: Record) -> None:
+        agent = self._open(record)
+        if not self._is_new(record):
+            return
+        message = mapping(record.get("message"))
+        when = at(record)
+        model = text(message.get("model"))
+        content = message.get("content")
+        if record.get("isApiErrorMessage") or model == "<synthetic>":  # the client's words, not the model's
+            is_error = bool(record.get("isApiErrorMessage"))
+            said = flat(content)
+            if said:
+                self._give(record, Event(line, Kind.SYSTEM, "-", said, when, agent, is_error=is_error))
+            return
+        if model and not agent:
+            self.facts.model = model
+        name = text(message.get("id")) or record["key"]
+        last: Event | None = None
+        given = 0
+        for block in [{"type": "text", "text": content}] if isinstance(content, str) else items(content):
+            event = self._block(line, mapping(block))
+            if event is not None:
+                event.at, event.agent, event.message, event.model = when, agent, name, model
+                if event.kind is Kind.CALL or event.kind is Kind.RESULT:
+                    event.agent = agent
+                given = self._give(record, event)
+                last = event
+        self._count(record, message, name, agent, given, last)
+
+    def _count(self, record: Record, message: Record, name: str, agent: str, given: int, last: Event | None) -> None:
+        spent = message.get("usage")
+        if not isinstance(spent, dict):
+            return
+        usage = Usage(
+            number(spent.get("input_tokens")),
+            number(spent.get("cache_creation_input_tokens")),
+            number(spent.get("cache_read_input_tokens")),
+            number(spent.get("output_tokens")),
+        )
+        request = text(record.get("requestId"))
+        name = f"{name}/{request}" if request else name
+        known = self.messages.get(name)
+        if not given:
+            given = known.number if known else self.counts.events  # a record without a block that is shown
+        if given:
+            self.spend(name, given, usage, last)
+        if not agent and usage.context:
+            self.counts.context = usage.context
+
+    def _block(self, line: int, block: Record) -> Event | None:
+        kind = block.get("type")
+        if kind == "text":
+            said = text(block.get("text"))
+            return Event(line, Kind.ANSWER, "-", said) if said else None
+        if kind == "thinking":
+            return Event(line, Kind.THINKING, "-", text(block.get("thinking")))
+        if kind == "redacted_thinking":
+            return Event(line, Kind.THINKING, "-", "", data={"redacted": True})
+        if kind == "tool_use" or kind == "server_tool_use":
+            return self._call(line, block)
+        if isinstance(kind, str) and kind.endswith("_tool_result"):  # of a tool that ran at the service
+            call = text(block.get("tool_use_id"))
+            tool = self.calls.pop(call, [""])[0]
+            return Event(line, Kind.RESULT, "-", flat(block.get("content")), tool=tool, call=call)
+        self.counts.unknown += 1
+        return None
+
+    def _call(self, line: int, block: Record) -> Event:
+        tool, call, given = text(block.get("name")), text(block.get("id")), mapping(block.get("input"))
+        command = text(given.get("command")) if tool == "Bash" else ""
+        event = Event(line, Kind.CALL, "-", as_json(block.get("input")), tool=tool, call=call, command=command)
+        self.called(call, tool, command)
+        if place := _PATHS.get(tool):
+            path = text(given.get(place[0]))
+            if path:
+                event.touches = (Touch(path, place[1]),)
+        elif tool in ("TodoWrite", "TaskCreate", "TaskUpdate"):
+            event.todos = self._list(tool, given)
+        elif tool in ("Task", "Agent"):
+            self.errands[digest(text(given.get("prompt")))] = call
+            if len(self.errands) > CHAINS:
+                del self.errands[next(iter(self.errands))]
+        if described := text(given.get("description")):
+            event.data["description"] = described[:500]
+        return event
+
+    def _list(self, tool: str, given: Record) -> tuple[Todo, ...]:
+        """The agent's list after this call. Tasks are numbered by the program, from 1, in the order of their making."""
+        todos = self.todos
+        if tool == "TodoWrite":
+            rows = [mapping(row) for row in items(given.get("todos"))]
+            todos[:] = [["", text(row.get("content")), text(row.get("status"))] for row in rows]
+        elif tool == "TaskCreate":
+            made = max((int(row[0]) for row in todos if row[0].isdecimal()), default=self.more.get("tasks", 0)) + 1
+            self.more["tasks"] = made
+            todos.append([str(made), text(given.get("subject")), "pending"])
+        else:
+            name = str(given.get("taskId", ""))
+            for row in todos:
+                if row[0] == name:
+                    row[1] = text(given.get("subject")) or row[1]
+                    row[2] = text(given.get("status")) or row[2]
+        todos[:] = [row for row in todos if row[2] != "deleted"]
+        return tuple(Todo(row[1], _STATES.get(row[2], Status.PENDING)) for row in todos)
+
+    # --- people, results, injected text
+
+    def _user(self, line: int, record: Record) -> None:
+        agent = self._open(record)
+        if not self._is_new(record):
+            return
+        when = at(record)
+        content = mapping(record.get("message")).get("content")
+        blocks = items(content)
+        is_answer = False
+        for block in blocks:
+            if isinstance(block, dict) and block.get("type") == "tool_result":
+                self._result(line, record, block, when, agent)
+                is_answer = True
+        if is_answer:
+            self._beside(line, record, blocks, when, agent)
+            return
+        said = flat(content)
+        pictures = images(blocks)
+        if record.get("isCompactSummary"):
+            self._digest(line, record, said, when, agent)
+        elif record.get("isMeta"):
+            if said or pictures:
+                self._give(record, Event(line, Kind.SYSTEM, "-", said, when, agent, data={"injected": True}))
+        elif said.startswith(_INTERRUPTED):
+            self._give(record, Event(line, Kind.INTERRUPTION, "-", said, when, agent))
+        elif not self._typed(line, record, said, when, agent):
+            asked = _ASIDE.sub("", said).strip() if "</" in said else said.strip()
+            if asked or pictures:
+                self._prompt(line, record, asked, pictures, when, agent)
+            elif said.strip():
+                self._give(record, Event(line, Kind.SYSTEM, "-", said, when, agent, data={"injected": True}))
+
+    def _result(self, line: int, record: Record, block: Record, when: int | None, agent: str) -> None:
+        call = text(block.get("tool_use_id"))
+        tool, command = self.calls.pop(call, ["", ""])
+        content = block.get("content")
+        said = flat(content)
+        structured = record.get("toolUseResult")
+        is_error = block.get("is_error") is True
+        event = Event(line, Kind.RESULT, "-", said, when, agent, tool=tool, call=call, is_error=is_error)
+        if tool in _SHELLS:
+            if is_error:
+                event.exit_code = exit_code(said)
+            elif isinstance(structured, dict) and tool == "Bash":
+                is_running = structured.get("backgroundTaskId") or structured.get("interrupted")
+                event.exit_code = None if is_running or "stdout" not in structured else 0
+            event.commits = commits_in(said, command if tool == "Bash" else None)
+        elif tool == "ExitPlanMode":
+            event.plan_accepted = not is_error
+        if isinstance(structured, dict):
+            if tool == "Write" and structured.get("type") == "create":
+                event.data["created"] = True
+            if helper := text(structured.get("agentId")):
+                event.data["agent"] = helper
+        if pictures := images(content):
+            event.data["images"] = pictures
+        self._give(record, event)
+
+    def _beside(self, line: int, record: Record, blocks: list[Any], when: int | None, agent: str) -> None:
+        """Text in a record of results: mostly that somebody stopped the call."""
+        for block in blocks:
+            if isinstance(block, dict) and block.get("type") == "text" and (said := text(block.get("text")).strip()):
+                kind = Kind.INTERRUPTION if said.startswith(_INTERRUPTED) else Kind.SYSTEM
+                self._give(record, Event(line, kind, "-", said, when, agent))
+
+    def _typed(self, line: int, record: Record, said: str, when: int | None, agent: str) -> bool:
+        """A command of a person, or what the client answered to one. False: it is a prompt."""
+        if "<command-name>" in said[:2000] and (name := _SLASH.search(said)):
+            arguments = _ARGUMENTS.search(said)
+            shown = f"{name[1]} {arguments[1] if arguments else ''}".strip()
+            self._give(record, Event(line, Kind.COMMAND, "-", shown, when, agent))
+        elif shell := _SHELL.match(said):
+            self._give(record, Event(line, Kind.COMMAND, "-", f"!{shell[1]}", when, agent, command=shell[1]))
+        elif _INJECTED.match(said):
+            self._give(record, Event(line, Kind.SYSTEM, "-", plain(said), when, agent, data={"injected": True}))
+        else:
+            return False
+        return True
+
+    def _prompt(self, line: int, record: Record, said: str, pictures: int, when: int | None, agent: str) -> None:
+        event = Event(line, Kind.PROMPT, "-", said, when, agent)
+        if pictures:
+            event.data["images"] = pictures
+        if text(record.get("planContent")):
+            event.plan_accepted = True
+        parent = text(record.get("parentUuid"))
+        if agent:
+            if call := self.errands.get(digest(said)):
+                event.data["call"] = call  # that started this sub-agent
+        elif parent and not self.keys.add(f"asked after {parent}"):
+            # Two prompts after one record: the person went back and said it differently. The older branch stays.
+            event.data["fork"] = True
+            self.counts.forks += 1
+        self._give(record, event)
+
+    def _digest(self, line: int, record: Record, said: str, when: int | None, agent: str) -> None:
+        """The summary after a compaction belongs to the boundary before it; the oldest versions wrote no boundary."""
+        boundary = self.more.pop("boundary", None)
+        if boundary:
+            self.keys.add(record["key"])
+            self.amend(boundary, text=said)
+        else:
+            self._give(record, Event(line, Kind.COMPACTION, "-", said, when, agent))
+
+    # --- the client
+
+    def _system(self, line: int, record: Record) -> None:
+        agent = self._open(record)
+        what = record.get("subtype")
+        if what in QUIET_NOTICES or not self._is_new(record):
+            return
+        when, said = at(record), text(record.get("content"))
+        if what == "compact_boundary":
+            told = mapping(record.get("compactMetadata"))
+            data = {"trigger": text(told.get("trigger")), "tokens_before": number(told.get("preTokens"))}
+            event = Event(line, Kind.COMPACTION, "-", "", when, agent, data=data)
+            self.more["boundary"] = self._give(record, event)
+        elif what == "api_error":
+            why = mapping(record.get("error"))
+            said = said or text(why.get("message")) or text(mapping(why.get("error")).get("message"))
+            said = said or "The service answered with an error."
+            attempt = number(record.get("retryAttempt"))
+            event = Event(line, Kind.SYSTEM, "-", said, when, agent, is_error=True, data={"attempt": attempt})
+            self._give(record, event)
+        elif what == "stop_hook_summary":
+            errors = [text(error) for error in items(record.get("hookErrors"))]
+            if any(errors) or record.get("preventedContinuation"):
+                said = "\n".join(filter(None, [*errors, text(record.get("stopReason"))]))
+                self._give(record, Event(line, Kind.SYSTEM, "-", said, when, agent, is_error=any(errors)))
+        elif not self._typed(line, record, said, when, agent) and said:
+            is_error = record.get("level") == "error"
+            self._give(record, Event(line, Kind.SYSTEM, "-", plain(said), when, agent, is_error=is_error))
+
+    def _aside(self, line: int, record: Record) -> None:
+        """Records about the session, and text that was typed while the model was at work."""
+        kind = record.get("type")
+        if kind in ("custom-title", "ai-title"):
+            title = text(record.get("customTitle" if kind == "custom-title" else "aiTitle")).strip()
+            is_own = kind == "custom-title"
+            if title and (is_own or not self.more.get("titled")):
+                self.more["titled"] = is_own
+                if title != self.facts.title:
+                    self.facts.title = title
+                    self._open(record)
+                    if self._is_new(record):
+                        self._give(record, Event(line, Kind.TITLE, "-", title, at(record)))
+        elif kind == "pr-link":
+            address = text(record.get("prUrl"))
+            if address and address not in self.facts.pull_requests:
+                self.facts.pull_requests.append(address)
+        elif kind == "queue-operation":
+            said = text(record.get("content")).strip()
+            if record.get("operation") == "enqueue" and said:
+                self._open(record)
+                if self._is_new(record):
+                    # What comes of it is told by later records (a prompt, mostly), so this is no prompt yet.
+                    self._give(record, Event(line, Kind.SYSTEM, "-", said, at(record), data={"queued": True}))
+        elif kind == "attachment":
+            agent = self._open(record)
+            attached = mapping(record.get("attachment"))
+            if attached.get("type") == "queued_command" and self._is_new(record):
+                said = flat(attached.get("prompt")).strip()
+                if said and not self._typed(line, record, said, at(record), agent):
+                    self._prompt(line, record, said, 0, at(record), agent)
+        else:
+            self.counts.unknown += 1
