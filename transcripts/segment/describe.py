@@ -1,0 +1,83 @@
+"""A segment from its steps: facts first, then words about them."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+
+from transcripts.events import Event, Kind
+
+from . import lines
+from .outline import Segment, Status
+from .steps import Step
+from .summary import words_of
+from .titles import title_for
+from .work import Work, work_of
+
+
+def described(
+    events: Sequence[Event], steps: Sequence[Step], at: int, end: int, calls: dict[str, Event], taken: Container[str]
+) -> Segment:
+    """The segment of the steps ``at`` to ``end`` (not included); ``taken`` are titles, folded, that others have."""
+    own = steps[at:end]
+    work = work_of(events, own, calls)
+    before = next((step.text for step in reversed(steps[max(0, at - 3) : at]) if step.text), "")
+    following = steps[end].prompt if end < len(steps) else None
+    summary, outcome = words_of(work)
+    return Segment(
+        key=events[work.first].key,
+        first=work.first + 1,
+        last=work.last + 1,
+        first_line=0,
+        last_line=0,
+        title=title_for(work, taken),
+        status=status_of(work, is_last=end == len(steps)),
+        summary=summary,
+        outcome=outcome,
+        next_steps=lines.next_steps(work) if end == len(steps) or following is not None else [],
+        key_decisions=lines.decisions(work, before),
+        open_questions=lines.open_questions(work, following),
+        started_at=work.started_at,
+        ended_at=work.ended_at,
+        phase=work.phase,
+        files=work.files,
+        commits=work.commits,
+        usage=work.usage,
+        errors=work.errors,
+        prompts=work.prompts,
+    )
+
+
+def status_of(work: Work, *, is_last: bool) -> Status:
+    """From facts: how the log ends, an interruption, the last check, an error of the service. Never from tone."""
+    step = work.steps[-1]
+    fruitless = not work.changed and not work.commits
+    if step.interrupted:
+        return Status.ABANDONED if fruitless else Status.PARTIAL
+    if is_last and _in_the_middle(work):
+        return Status.IN_PROGRESS
+    check = work.last_check
+    committed_after = check is not None and any(commit.event > check.event for commit in work.commits)
+    if check is not None and not check.passed and not committed_after:
+        return Status.PARTIAL
+    if _broken_off(work):
+        return Status.PARTIAL
+    return Status.DONE
+
+
+def _in_the_middle(work: Work) -> bool:
+    """Does the log end before the model closed its turn: at a prompt, a thought, a call or a result?"""
+    for event in reversed(work.events[work.first : work.last + 1]):
+        if event.agent or event.kind in (Kind.SYSTEM, Kind.TITLE, Kind.COMPACTION):
+            continue
+        return event.kind is not Kind.ANSWER
+    return False
+
+
+def _broken_off(work: Work) -> bool:
+    """Is the last thing an error of the service, with no word of the model after it?"""
+    for event in reversed(work.events[work.first : work.last + 1]):
+        if event.kind is Kind.SYSTEM and event.is_error:
+            return True
+        if event.kind in (Kind.ANSWER, Kind.CALL, Kind.RESULT, Kind.PROMPT):
+            return False
+    return False

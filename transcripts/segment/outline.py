@@ -1,0 +1,76 @@
+"""What a segment of a session is: the shape that storage, pages and commands share."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from transcripts.events import Usage, Verb
+
+from .steps import Phase
+
+
+class Status(StrEnum):
+    IN_PROGRESS = "in_progress"  # the log ends in the middle of a turn
+    DONE = "done"
+    PARTIAL = "partial"  # it ended with a failing check, an error, or an interruption after changes
+    ABANDONED = "abandoned"  # interrupted before anything came of it
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A sentence, and the number of the event that it was read from."""
+
+    text: str
+    event: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileWork:
+    path: str  # as the log has it
+    verb: Verb  # the strongest: written or edited before read
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommitMade:
+    sha: str
+    subject: str
+    event: int
+
+
+@dataclass(slots=True)
+class Segment:
+    """Events ``first`` to ``last``, both counted from 1, and what happened in them."""
+
+    key: str  # of the first event: the segment's identity when the log grows
+    first: int
+    last: int
+    first_line: int
+    last_line: int
+    settled: bool = False  # so far from the end that its borders and words stay as they are
+    title: str = ""
+    status: Status = Status.DONE
+    summary: str = ""
+    outcome: Line | None = None
+    next_steps: list[Line] = field(default_factory=list)
+    key_decisions: list[Line] = field(default_factory=list)
+    open_questions: list[Line] = field(default_factory=list)
+    started_at: int | None = None  # milliseconds since 1970
+    ended_at: int | None = None
+    phase: Phase = Phase.OTHER
+    files: list[FileWork] = field(default_factory=list)
+    commits: list[CommitMade] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    errors: int = 0
+    prompts: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """All that the model wrote and all that it read and was not in the cache."""
+        return self.usage.input + self.usage.cache_written + self.usage.output
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON. Enumerations are strings; times stay milliseconds."""
+        return {**asdict(self), "tokens": self.tokens}

@@ -1,0 +1,191 @@
+"""Steps: the grid on which a session is cut.
+
+A step is one prompt, or one answer of the model with the tool calls after it, twelve at most. Every event belongs to
+exactly one step: thinking opens the answer that it leads to, results and notices stay with the step that they follow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from transcripts.events import Event, Kind, Status, Verb
+
+MAX_CALLS: Final = 12  # a longer run of silent calls would hide every change of work inside it
+
+
+class Phase(StrEnum):
+    """What a stretch of work mostly is; the colour of its band."""
+
+    ASK = "ask"  # talk, without tools
+    EXPLORE = "explore"
+    PLAN = "plan"
+    EDIT = "edit"
+    TEST = "test"
+    VCS = "vcs"
+    OTHER = "other"
+
+
+_PLANNING: Final = frozenset(
+    {"TodoWrite", "update_plan", "EnterPlanMode", "ExitPlanMode", "TaskCreate", "TaskUpdate", "TaskList"}
+)
+_VCS: Final = re.compile(r"(?:^|[;&|(\n]\s*)(?:git|gh|glab|hub)\s+(?!diff|log|show|status|grep|blame|ls-files)")
+_TEST: Final = re.compile(
+    r"\b(?:pytest|tox|nox|jest|vitest|mocha|rspec|phpunit|pest|ctest|ruff|mypy|eslint|golangci-lint|tsc|shellcheck|actionlint"
+    r"|(?:go|cargo|npm|pnpm|yarn|bun|deno|mix|dotnet|swift|gradlew?|mvn|make|just|mise|task|rake|artisan|composer)\b"
+    r"[^;&|\n]{0,40}?\b(?:test|tests|lint|check|vet|clippy|build|typecheck|verify|fmt)\b)(?![./\w-]*\.(?:py|go|js|ts|md)\b)"
+)
+_QUOTED: Final = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"?")
+COMMAND: Final = 4000  # characters of a command that are read
+
+
+@dataclass(slots=True)
+class Step:
+    """``first`` and ``end`` are positions in the events, from 0; ``end`` is not included."""
+
+    first: int
+    end: int = 0
+    prompt: Event | None = None
+    text: str = ""  # what the model said
+    calls: list[Event] = field(default_factory=list)
+    read: set[str] = field(default_factory=set)  # paths
+    changed: set[str] = field(default_factory=set)
+    commits: int = 0
+    todo_done: bool = False  # an item of the agent's list was ticked off
+    plan_accepted: bool = False
+    compacted: bool = False  # the context was summarised just before
+    interrupted: bool = False
+    answer: int = 0  # number of the event that holds ``text``, from 1
+    at: int | None = None
+    until: int | None = None
+
+    @property
+    def first_number(self) -> int:
+        """Of the first event, counted from 1."""
+        return self.first + 1
+
+    @property
+    def phase(self) -> Phase:
+        found = [kind for call in self.calls if (kind := phase_of(call)) is not Phase.OTHER]
+        for phase in (Phase.EDIT, Phase.TEST, Phase.VCS, Phase.PLAN):
+            if phase in found:
+                return phase
+        return found[0] if found else Phase.OTHER if self.calls else Phase.ASK
+
+
+def phase_of(call: Event) -> Phase:
+    if any(touch.verb is not Verb.READ for touch in call.touches):
+        return Phase.EDIT
+    if call.tool in _PLANNING:
+        return Phase.PLAN
+    if call.command:
+        return command_phase(call.command)
+    if call.touches or call.tool in ("Grep", "Glob", "LS", "WebFetch", "WebSearch", "Task", "Agent", "Read"):
+        return Phase.EXPLORE
+    return Phase.OTHER
+
+
+def command_phase(command: str) -> Phase:
+    if _VCS.search(bare_command(command)):
+        return Phase.VCS
+    return Phase.TEST if is_test(command) else Phase.EXPLORE
+
+
+def is_test(command: str) -> bool:
+    """Does this command check the work: tests, lint, types, build?"""
+    return bool(_TEST.search(bare_command(command)))
+
+
+def bare_command(command: str) -> str:
+    """Without what is only text in it: strings, and documents from ``<<`` on."""
+    return _QUOTED.sub("''", command[:COMMAND].split("<<", 1)[0])
+
+
+def steps_of(events: Sequence[Event]) -> list[Step]:
+    """The steps that tile the events. What comes before the first step belongs to it."""
+    steps = list(_Grid(events))
+    for step, following in zip(steps, steps[1:], strict=False):
+        step.end = following.first
+    if steps:
+        steps[0].first, steps[-1].end = 0, len(events)
+    elif events:
+        steps = [Step(0, len(events))]
+    return steps
+
+
+class _Grid:
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
+        self.opening: int | None = None  # where thinking began that the next answer belongs to
+        self.compacted = False
+        self.done: set[str] = set()
+        self.step: Step | None = None
+
+    def __iter__(self) -> Iterator[Step]:
+        for number, event in enumerate(self.events):
+            if event.agent:  # a sub-agent's work is part of the step that called it
+                continue
+            if self._opens(number, event):
+                if self.step:
+                    yield self.step
+                self.step = Step(number if self.opening is None else self.opening, compacted=self.compacted)
+                self.opening, self.compacted = None, False
+            self._take(number, event)
+        if self.step:
+            yield self.step
+
+    def _opens(self, number: int, event: Event) -> bool:
+        if event.kind is Kind.PROMPT or (event.kind is Kind.COMMAND and _is_order(self.events, number)):
+            self.opening = None
+            return True
+        if event.kind is Kind.ANSWER:
+            return bool(event.text.strip())
+        if event.kind is Kind.CALL:
+            return self.step is None or self.step.prompt is not None or len(self.step.calls) >= MAX_CALLS
+        return False
+
+    def _take(self, number: int, event: Event) -> None:
+        match event.kind:
+            case Kind.THINKING:
+                self.opening = number if self.opening is None else self.opening
+            case Kind.COMPACTION:
+                self.compacted = True
+        if (step := self.step) is None:
+            return
+        if event.at is not None:
+            step.at = event.at if step.at is None else step.at
+            step.until = event.at
+        step.commits += len(event.commits)
+        step.plan_accepted |= event.plan_accepted
+        match event.kind:
+            case Kind.PROMPT | Kind.COMMAND if step.prompt is None and step.first == number:
+                step.prompt = event
+            case Kind.ANSWER:
+                step.text, step.answer = event.text, number + 1
+            case Kind.CALL:
+                self.opening = None
+                step.calls.append(event)
+                self._touch(step, event)
+            case Kind.INTERRUPTION:
+                step.interrupted = True
+
+    def _touch(self, step: Step, call: Event) -> None:
+        for touch in call.touches:
+            (step.read if touch.verb is Verb.READ else step.changed).add(touch.path)
+        if call.todos:
+            done = {todo.text for todo in call.todos if todo.status is Status.DONE}
+            step.todo_done |= bool(done - self.done)
+            self.done = done
+
+
+def _is_order(events: Sequence[Event], number: int) -> bool:
+    """Did the model act on this command? The client answers others, such as /clear, itself."""
+    for event in events[number + 1 : number + 12]:
+        if event.kind in (Kind.ANSWER, Kind.CALL, Kind.THINKING):
+            return True
+        if event.kind in (Kind.PROMPT, Kind.COMMAND):
+            return False
+    return False

@@ -1,0 +1,106 @@
+"""Summary and outcome: what the model reports, and after it the facts, which need no belief."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from . import prose
+from .outline import FileWork, Line
+from .said import Report, chosen, closing_statement, reports
+from .work import Work
+
+OUTCOME: Final = 260  # characters of what is reported in an outcome
+SUMMARY: Final = 420
+
+
+def words_of(work: Work) -> tuple[str, Line | None]:
+    """Summary (one to three sentences) and outcome of one segment."""
+    found = reports(work)
+    ending = [report for report in found if report.closing]
+    outcome = _outcome(work, ending or found)
+    told = list(chosen(_but(found, outcome), 2, SUMMARY)) or list(chosen(found, 1, SUMMARY))
+    sentences = [report.text for report in told]
+    if not sentences and (statement := closing_statement(work)):
+        sentences = [statement[0]]
+    if facts := _deeds(work):
+        sentences.append(facts)
+    if not sentences:
+        sentences = [_asked(work)]
+    return " ".join(sentence for sentence in sentences if sentence), outcome
+
+
+def _but(found: Sequence[Report], outcome: Line | None) -> list[Report]:
+    return [report for report in found if outcome is None or report.text not in outcome.text]
+
+
+def _outcome(work: Work, found: Sequence[Report]) -> Line | None:
+    best = list(chosen(found, 2, OUTCOME)) or list(chosen(found, 1, 10 * OUTCOME))
+    text = " ".join(report.text for report in best)
+    event = best[-1].event if best else 0
+    if not best and (statement := closing_statement(work)):
+        text, event = statement
+    facts, seen = _results(work, text)
+    if facts:
+        text = f"{text} {facts}".strip()
+    event = event or seen
+    return Line(text, event) if text and event else None
+
+
+def _results(work: Work, told: str) -> tuple[str, int]:
+    """Commit, pull request and the last check, as far as they were not told."""
+    parts: list[str] = []
+    event = 0
+    if work.commits and not any(c.sha[:7] in told for c in work.commits):
+        last = work.commits[-1]
+        more = f" and {len(work.commits) - 1} more" if len(work.commits) > 1 else ""
+        parts.append(f"committed {last.sha[:8]} “{prose.clipped(prose.plain(last.subject), 72)}”{more}")
+        event = last.event
+    if work.pull and f"#{work.pull[0]}" not in told:
+        parts.append(f"opened PR #{work.pull[0]}")
+        event = work.pull[1]
+    elif work.pushed and "push" not in told.lower():
+        parts.append("pushed")
+        event = work.pushed
+    check = work.last_check
+    if check and not re.search(r"\bpass|\bgreen\b|\bfail", told, re.I):
+        parts.append(f"the checks ({check.command}) {'passed' if check.passed else 'failed'}")
+        event = event or check.event
+    return (prose.ended(prose.sentence_case(_listed(parts))), event) if parts else ("", 0)
+
+
+def _deeds(work: Work) -> str:
+    """One sentence of facts: files changed, checks run. What the outcome says is not said again."""
+    parts: list[str] = []
+    changed = sorted(work.changed, key=lambda file: -file.times)
+    if changed:
+        edits = sum(file.times for file in changed)
+        parts.append(f"changed {_names(changed)} in {edits} edits" if edits > len(changed) else f"changed {_names(changed)}")
+    elif work.files and not work.commits:
+        parts.append(f"read {_names(sorted(work.files, key=lambda file: -file.times))}")
+    known = [check for check in work.checks if check.passed is not None]
+    if known:
+        failed = sum(not check.passed for check in known)
+        runs = f"{len(known)} times" if len(known) > 1 else "once"
+        end = "passing" if known[-1].passed else "failing"
+        parts.append(f"ran the checks {runs}, {'all ' if len(known) > 1 and failed in (0, len(known)) else 'at last ' if len(known) > 1 else ''}{end}")
+    if len(work.commits) > 1:
+        parts.append(f"made {len(work.commits)} commits")
+    return prose.ended(prose.sentence_case(_listed(parts))) if parts else ""
+
+
+def _asked(work: Work) -> str:
+    prompt = next((step.prompt for step in work.steps if step.prompt), None)
+    if prompt is None:
+        return ""
+    return f"Was asked: “{prose.clipped(prose.plain(prompt.text[:600]), 160)}”."
+
+
+def _names(files: Sequence[FileWork]) -> str:
+    names = list(dict.fromkeys(file.path.rstrip("/").rsplit("/", 1)[-1] for file in files))
+    return _listed([*names[:3], f"{len(names) - 3} more files"] if len(names) > 4 else names)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)

@@ -1,0 +1,153 @@
+"""What was done in a stretch of events, as facts: files, commits, checks, errors, tokens, the list of things to do."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from transcripts.events import Event, Kind, Todo, Usage, Verb
+from transcripts.events import Status as TodoStatus
+
+from .outline import CommitMade, FileWork
+from .steps import Phase, Step, bare_command, is_test
+
+_FAILED: Final = re.compile(
+    r"^\s*(?:--- FAIL|FAIL\b|FAILED\b|ERROR\b.*(?:failed|exit status))|(?<![\w.])[1-9]\d* (?:tests? )?(?:failed|failures?|failing)\b|exit status [1-9]",
+    re.M,
+)
+_RUNNING: Final = re.compile(r"(?:Process|Command) (?:is )?(?:still )?running|running in (?:the )?background|session ID \d+", re.I)
+_PULL: Final = re.compile(r"https?://[^\s/]+/[^\s]+/(?:pull|merge_requests)/(\d+)")
+_OPENS_PULL: Final = re.compile(r"\b(?:gh pr|glab mr) create\b")
+_PUSH: Final = re.compile(r"\bgit\b[^|;&\n]*\bpush\b")
+_APART: Final = re.compile(r"\s*(?:&&|\|\||;|\||\n)\s*")
+_BEFORE: Final = re.compile(r"^(?:(?:[A-Z_]+=\S+|env|time|sudo|timeout \d+\w?)\s+)+")
+_STRENGTH: Final = {Verb.READ: 0, Verb.EDITED: 1, Verb.WRITTEN: 2, Verb.DELETED: 3}
+SHARE_OF_EDITS: Final = 0.12  # of all calls: an agent reads several files for each one that it changes
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One run of tests, lint, types or a build. ``passed`` is None where the log does not tell."""
+
+    command: str
+    event: int
+    passed: bool | None
+
+
+@dataclass(slots=True)
+class Work:
+    """Facts of the events ``first`` to ``last`` (positions from 0, both included)."""
+
+    events: Sequence[Event]
+    steps: Sequence[Step]
+    first: int
+    last: int
+    files: list[FileWork] = field(default_factory=list)
+    commits: list[CommitMade] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    todos: tuple[Todo, ...] = ()
+    todos_event: int = 0
+    pull: tuple[str, int] | None = None  # number of a pull request that was opened here, and the event
+    pushed: int = 0  # event of the last push that went through
+    phase: Phase = Phase.OTHER
+    usage: Usage = field(default_factory=Usage)
+    errors: int = 0
+    prompts: int = 0
+    started_at: int | None = None
+    ended_at: int | None = None
+    changed_after_check: bool = False
+
+    @property
+    def changed(self) -> list[FileWork]:
+        return [file for file in self.files if file.verb is not Verb.READ]
+
+    @property
+    def last_check(self) -> Check | None:
+        return next((check for check in reversed(self.checks) if check.passed is not None), None)
+
+    @property
+    def open_todos(self) -> list[Todo]:
+        return [todo for todo in self.todos if todo.status is not TodoStatus.DONE]
+
+
+def work_of(events: Sequence[Event], steps: Sequence[Step], calls: dict[str, Event]) -> Work:
+    """Facts of these steps, which lie one after another. ``calls`` finds a result's call by its id."""
+    work = Work(events, steps, steps[0].first, steps[-1].end - 1)
+    touched: dict[str, tuple[Verb, int]] = {}
+    phases: Counter[Phase] = Counter()
+    sums = Counter[str]()
+    for number in range(work.first, work.last + 1):
+        event = events[number]
+        _count(work, event, sums)
+        _span(work, event)
+        for touch in event.touches:
+            verb, times = touched.get(touch.path, (touch.verb, 0))
+            touched[touch.path] = (max(verb, touch.verb, key=_STRENGTH.__getitem__), times + 1)
+            work.changed_after_check |= touch.verb is not Verb.READ
+        work.commits += [CommitMade(c.sha, " ".join(c.subject.split()), number + 1) for c in event.commits]
+        if event.todos:
+            work.todos, work.todos_event = event.todos, number + 1
+        if event.kind is Kind.RESULT and (call := calls.get(event.call)) and call.command:
+            _command(work, number + 1, call.command, event)
+    for step in steps:
+        phases.update({step.phase: max(1, len(step.calls))})
+    work.phase = _phase(phases)
+    work.files = [FileWork(path, verb, times) for path, (verb, times) in touched.items()]
+    work.usage = Usage(sums["input"], sums["cache_written"], sums["cache_read"], sums["output"])
+    return work
+
+
+def _count(work: Work, event: Event, sums: Counter[str]) -> None:
+    work.prompts += event.kind in (Kind.PROMPT, Kind.COMMAND) and not event.agent
+    work.errors += event.is_error and event.kind in (Kind.RESULT, Kind.SYSTEM)
+    if use := event.usage:
+        sums.update(input=use.input, cache_written=use.cache_written, cache_read=use.cache_read, output=use.output)
+
+
+def _span(work: Work, event: Event) -> None:
+    """Times in a log are not quite in order, hence least and greatest."""
+    if event.at is not None:
+        work.started_at = event.at if work.started_at is None else min(work.started_at, event.at)
+        work.ended_at = event.at if work.ended_at is None else max(work.ended_at, event.at)
+
+
+def _command(work: Work, number: int, command: str, result: Event) -> None:
+    if is_test(command):
+        work.checks.append(Check(short(command), number, _passed(result)))
+        work.changed_after_check = False
+    if result.is_error:
+        return
+    if _OPENS_PULL.search(command) and (match := _PULL.search(result.text)):
+        work.pull = (match[1], number)
+    if _PUSH.search(command):
+        work.pushed = number
+
+
+def _passed(result: Event) -> bool | None:
+    if result.exit_code:
+        return False
+    if _FAILED.search(result.text[-6000:]):
+        return False  # behind a pipe the exit code is that of `tail`
+    if result.exit_code is None and (result.is_error or _RUNNING.search(result.text[:400])):
+        return False if result.is_error else None
+    return True
+
+
+def _phase(phases: Counter[Phase]) -> Phase:
+    total = sum(phases.values())
+    if phases[Phase.EDIT] >= SHARE_OF_EDITS * total and phases[Phase.EDIT]:
+        return Phase.EDIT
+    working = Counter({phase: n for phase, n in phases.items() if phase not in (Phase.ASK, Phase.OTHER)})
+    return (working or phases).most_common(1)[0][0]
+
+
+def short(command: str) -> str:
+    """The part of a shell line that checks the work, without its surroundings."""
+    parts = [part for part in _APART.split(bare_command(command).strip()) if part]
+    part = next((p for p in parts if is_test(p)), parts[0] if parts else "")
+    part = re.sub(r"\s*(?:\d?>&?\s*\S+|2>&1)", "", _BEFORE.sub("", part))
+    words = " ".join(part.split())
+    return words if len(words) <= 48 else f"{words[:45].rsplit(' ', 1)[0]} …"
