@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.slow
 
 FILES = 5_000
 SCRIPT = BASE_DIR / "docs" / "examples" / "curl-agent.sh"
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 IDLE_SWEEPS = 2
 
 
@@ -42,6 +44,7 @@ def main(bench: Bench) -> Path:
     return bench.folder / "big"
 
 
+@needs_curl
 def test_a_shell_script_with_curl_does_the_main_job(bench: Bench, main: Path):
     flower, title = bench.flower, 'Count the "files" \\ and say so'
     begun = time.monotonic()
@@ -84,6 +87,7 @@ def test_a_shell_script_with_curl_does_the_main_job(bench: Bench, main: Path):
     assert not Path(flower.rows(worktree, brief)[0][1]).exists()
 
 
+@needs_curl
 def test_the_script_says_why_it_gives_up(bench: Bench, main: Path):
     """git refuses the commit here, as a hook of the repository may."""
     hook = main / ".git" / "hooks" / "pre-commit"
