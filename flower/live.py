@@ -26,6 +26,10 @@ def process_group(process: int) -> str:
     return f"process.{process}"
 
 
+def session_group(session: int) -> str:
+    return f"session.{session}"
+
+
 def publish(group: str, kind: str, **data: Any) -> None:
     """Send ``{"type": kind, ...data}`` to a group once the current transaction has committed.
 

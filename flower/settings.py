@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "channels",
     "briefs",
+    "transcripts",
     "daemons",
     "worktrees",
     "dispatch",

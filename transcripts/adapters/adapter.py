@@ -6,7 +6,7 @@ out (the tokens of a message go to its last event; a digest follows its compacti
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Final
 
@@ -32,6 +32,7 @@ class Counts:
     errors: int = 0
     compactions: int = 0
     forks: int = 0  # prompts that went back to an earlier place
+    copied: int = 0  # events that another session has too; their tokens are counted there
     input: int = 0
     cache_written: int = 0
     cache_read: int = 0
@@ -73,6 +74,11 @@ class Adapter:
         self.calls: dict[str, list[str]] = state.get("calls") or {}  # id -> tool, command
         self.messages = {name: Message(row[0], Usage(*row[1:])) for name, row in (state.get("messages") or {}).items()}
         self.more: dict[str, Any] = state.get("more") or {}  # the program's own
+        # A resumed session may begin with a copy of another's events. Asked with the first event's key, this gives that
+        # session's keys; events that they hold are marked, and their tokens are not counted again.
+        self.find_original: Callable[[str], Keys | None] | None = None
+        self.inherited: Keys | None = None
+        self._is_copy = False  # the event that was given out last
         self._out: list[Event] = []
 
     def state(self) -> dict[str, Any]:
@@ -121,6 +127,13 @@ class Adapter:
             counts.compactions += 1
         if event.is_error:
             counts.errors += 1
+        if counts.events == 1 and self.find_original is not None:
+            self.inherited = self.find_original(event.key)
+        if self.inherited is not None:
+            self._is_copy = event.key in self.inherited
+            if self._is_copy:
+                counts.copied += 1
+                event.data["copied"] = True
         at = event.at
         if at is not None:
             if counts.first_at is None or at < counts.first_at:
@@ -147,6 +160,8 @@ class Adapter:
         if len(self.messages) > OPEN_MESSAGES:
             del self.messages[next(iter(self.messages))]
         counts = self.counts
+        if self._is_copy:
+            return
         counts.input += usage.input - before.input
         counts.cache_written += usage.cache_written - before.cache_written
         counts.cache_read += usage.cache_read - before.cache_read

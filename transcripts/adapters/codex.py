@@ -40,12 +40,13 @@ QUIET_ITEMS: Final = frozenset({"compaction", "context_compaction", "additional_
 QUIET_EVENTS: Final = frozenset(
     {
         "agent_message", "agent_message_delta", "agent_reasoning", "agent_reasoning_delta",
-        "agent_reasoning_raw_content", "agent_reasoning_section_break", "task_complete", "turn_complete", "context_compacted", "mcp_tool_call_begin",
-        "mcp_tool_call_end", "web_search_begin", "web_search_end", "entered_review_mode", "exited_review_mode",
-        "thread_goal_updated", "image_generation_end", "sub_agent_activity", "item_completed", "item_started",
-        "exec_command_begin", "exec_command_end", "exec_command_output_delta", "patch_apply_begin", "plan_update",
-        "turn_diff", "exec_approval_request", "apply_patch_approval_request", "session_configured", "background_event",
-        "thread_name_updated", "raw_response_item", "view_image_tool_call", "shutdown_complete",
+        "agent_reasoning_raw_content", "agent_reasoning_section_break", "task_complete", "turn_complete",
+        "context_compacted", "mcp_tool_call_begin", "mcp_tool_call_end", "web_search_begin", "web_search_end",
+        "entered_review_mode", "exited_review_mode", "thread_goal_updated", "image_generation_end",
+        "sub_agent_activity", "item_completed", "item_started", "exec_command_begin", "exec_command_end",
+        "exec_command_output_delta", "patch_apply_begin", "plan_update", "turn_diff", "exec_approval_request",
+        "apply_patch_approval_request", "session_configured", "background_event", "thread_name_updated",
+        "raw_response_item", "view_image_tool_call", "shutdown_complete",
     }
 )  # fmt: skip
 FAILED_PATCHES: Final = 64

@@ -1,0 +1,280 @@
+"""From a log to the database: only what is new, once, in bounded memory.
+
+How far a log was read stands in its ``LogFile``, with the state of its adapter. A log that grew costs its tail; one that
+was cut, replaced or changed is noticed (transcripts/progress.py) and read anew. Each batch is one short transaction
+that begins by taking the ``LogFile``'s version: of two readers of one log only one writes, and the other is told.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import orjson
+import structlog
+
+from briefs.models import Project
+from flower.errors import NotFound
+from transcripts import blocks, storing
+from transcripts.adapters import Amendment, Keys, open_adapter, recognise
+from transcripts.events import Event
+from transcripts.models import Block, LogFile, Session
+from transcripts.progress import Progress, resume
+from transcripts.reading import chunks_of, is_compressed, lines_of
+from transcripts.storing import Batch, Busy
+
+__all__ = ["Busy", "Taken", "on_events", "take"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+BATCH: Final = 6 * 1024 * 1024  # bytes of a log in one transaction: what is held in memory
+PIECE: Final = 512 * 1024
+
+# Called with a session's number after new events of it were committed. The segmenter and the daemons listen.
+on_events: list[Callable[[int], None]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of one log."""
+
+    session: int
+    program: str
+    agent: str  # the sub-agent's id, where the log is one's
+    events: int  # in this log
+    new_events: int
+    is_reread: bool = False
+    copy_of: str = ""  # the path under which the same log, or a longer one, was taken before
+
+
+def take(path: Path, *, project: Project | None = None) -> Taken:
+    """Bring the database up to date with one log. ``project``: the owner, whatever the log says.
+
+    Raises NoTranscript for another kind of file, NotFound for none, Busy when another reader was faster.
+    """
+    path = path.absolute()
+    try:
+        with path.open("rb") as file:
+            taken = _Reader(path, file, project).run()
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no file {path}.") from error
+    except (PermissionError, IsADirectoryError) as error:
+        raise NotFound(f"{path} cannot be read: {error.strerror}.") from error
+    if taken.new_events or taken.is_reread:
+        _tell(taken.session)
+    return taken
+
+
+def _tell(session: int) -> None:
+    """Tell who listens. One that fails is logged: the events are stored all the same."""
+    for hear in on_events:
+        try:
+            hear(session)
+        except Exception:
+            log.exception("a listener of sessions failed", session=session)
+
+
+class _Reader:
+    """One run over one log."""
+
+    def __init__(self, path: Path, file: BinaryIO, project: Project | None) -> None:
+        self.path, self.file, self.project = path, file, project
+        self.stat = os.fstat(file.fileno())
+        self.row = LogFile.objects.select_related("session").filter(path_key=storing.key_of(str(path))).first()
+        self.batch = Batch()
+        self.is_reread = False
+        self.total = 0
+
+    def run(self) -> Taken:
+        row = self.row
+        if row is not None and storing.is_unchanged(row, self.stat):
+            return Taken(row.session_id, row.session.program, row.agent, row.events, 0)
+        is_packed = is_compressed(self.file)
+        at = resume(row, self.file) if row is not None and not is_packed else None
+        if row is not None and at is not None:
+            self._go_on(row, at)
+        else:
+            self._begin()
+        try:
+            self._consume(chunks_of(self.file) if is_packed else self._pieces(), is_packed)
+        except _GoesOn:
+            self._begin()
+            self._consume(self._pieces(), is_packed)
+        except storing.IsCopy as copy:
+            other = copy.of
+            return Taken(other.session_id, other.session.program, other.agent, other.events, 0, False, other.path)
+        row = self.row
+        assert row is not None
+        return Taken(row.session_id, row.session.program, row.agent, row.events, self.total, self.is_reread)
+
+    # --- where to begin
+
+    def _begin(self) -> None:
+        self.file.seek(0)
+        program = recognise(islice(lines_of(self.path), 500), self.path)
+        self.adapter = open_adapter(program, self.path.name)
+        self.adapter.find_original = self._find_original
+        self.at = Progress()
+        self.batch = Batch()
+        self.total = 0
+        self.is_reread = self.batch.clears = self.row is not None
+        self.counted = blocks.unpack(self.row.state)["counts"] if self.row else {}
+        self.head_key = ""
+
+    def _go_on(self, row: LogFile, at: Progress) -> None:
+        state = blocks.unpack(row.state)
+        at.is_open = state["is_open"]
+        self.at, self.counted, self.head_key = at, state["counts"], ""
+        loose = bytes.fromhex(state["loose"])
+        packed = loose + b"".join(map(bytes, Block.objects.filter(file=row).values_list("keys", flat=True)))
+        self.adapter = open_adapter(row.session.program, self.path.name, state, Keys(packed))
+        self.adapter.keys.fresh = [loose[i : i + 8] for i in range(0, len(loose), 8)]
+        self.adapter.find_original = self._find_original
+        if original := self.adapter.more.get("original"):
+            self.adapter.inherited = _keys_of(original)
+        if tail := storing.load_tail(row):
+            self.batch.blocks.append(tail)
+
+    def _find_original(self, key: str) -> Keys | None:
+        """The keys of the session that has the same first event, or that this one says it came from."""
+        facts = self.adapter.facts
+        if facts.agent_id:
+            return None
+        self.head_key = key
+        own = storing.session_id(facts, self.path)
+        others = Session.objects.filter(program=facts.program).exclude(session_id=own).order_by("pk")
+        found = others.filter(head_key=key).first()
+        if found is None and facts.parent_id:
+            found = others.filter(session_id=facts.parent_id).first()
+        if found is None:
+            return None
+        self.adapter.more["original"] = found.pk
+        return _keys_of(found.pk)
+
+    # --- reading
+
+    def _pieces(self) -> Iterator[bytes]:
+        self.file.seek(self.at.offset)
+        while piece := self.file.read(PIECE):
+            yield piece
+
+    def _consume(self, pieces: Iterator[bytes], is_packed: bool) -> None:
+        rest: list[bytes] = []
+        for piece in pieces:
+            if self.at.is_open:
+                if not piece.startswith(b"\n"):
+                    raise _GoesOn
+                self.at.go(b"\n")
+                self.at.is_open = False
+                piece = piece[1:]
+            head, newline, tail = piece.rpartition(b"\n")
+            if not newline:
+                rest.append(tail)
+                continue
+            self._lines(b"".join([*rest, head]) if rest else head)
+            rest = [tail] if tail else []
+            if self.batch.size >= BATCH:
+                self._write()
+        last = b"".join(rest)
+        if last and (is_packed or _is_whole(last)):
+            self._line(last, self.at.offset)
+            self.at.go(last)
+            self.at.is_open = True
+        self._write()
+
+    def _lines(self, whole: bytes) -> None:
+        """Feed lines; the newline of the last one was cut off."""
+        place = self.at.offset
+        self.at.go(whole)
+        self.at.go(b"\n")
+        for raw in whole.split(b"\n"):
+            self._line(raw, place)
+            place += len(raw) + 1
+
+    def _line(self, raw: bytes, place: int) -> None:
+        adapter = self.adapter
+        self.at.lines = number = self.at.lines + 1
+        events = adapter.feed(number, raw)
+        if events:
+            self._keep(number, place, raw, events)
+        if adapter.amended:
+            for amendment in adapter.amended:
+                self._amend(amendment)
+            adapter.amended.clear()
+        self.batch.size += len(raw)
+
+    def _keep(self, line: int, place: int, raw: bytes, events: list[Event]) -> None:
+        batch = self.batch
+        first = self.adapter.counts.events - len(events) + 1
+        if not batch.blocks or batch.blocks[-1].is_full:
+            self._put_keys()
+            batch.blocks.append(blocks.Builder(first, place, line))
+        batch.blocks[-1].add(line, raw, events)
+        batch.note(first, events, self.adapter.facts.cwd)
+        self.total += len(events)
+
+    def _put_keys(self) -> None:
+        """The keys that were seen go with the events that were."""
+        keys = self.adapter.keys
+        if self.batch.blocks and keys.fresh:
+            self.batch.blocks[-1].keys += keys.fresh
+            self.batch.blocks[-1].is_dirty = True
+            keys.fresh = []
+
+    def _amend(self, amendment: Amendment) -> None:
+        for builder in reversed(self.batch.blocks):
+            if builder.first <= amendment.number <= builder.last:
+                builder.amend(amendment)
+                return
+        # A message whose records are far apart, or a boundary between two runs: seldom, and a look at one row.
+        if self.row is not None and (builder := storing.load(self.row, amendment.number)):
+            builder.amend(amendment)
+            self.batch.blocks.insert(0, builder)
+
+    def _write(self) -> None:
+        self._put_keys()
+        adapter = self.adapter
+        state = adapter.state()
+        fresh = b"".join(adapter.keys.fresh)
+        if self.batch.new and not self.batch.copied and state["more"].get("original"):
+            del state["more"]["original"]  # the copy has ended; the rest is the session's own
+            adapter.inherited = None
+        state |= {"is_open": self.at.is_open, "loose": fresh.hex()}
+        self.row = storing.write(
+            storing.Step(
+                path=self.path,
+                stat=self.stat,
+                row=self.row,
+                at=self.at,
+                facts=adapter.facts,
+                counts=adapter.counts,
+                counted=self.counted,
+                state=blocks.pack(state),
+                head_key=self.head_key,
+                project=self.project,
+            ),
+            self.batch,
+        )
+        self.counted = asdict(adapter.counts)
+        kept = [builder for builder in self.batch.blocks[-2:] if builder.events]  # may still be amended, or added to
+        self.batch = Batch(blocks=kept)
+
+
+class _GoesOn(Exception):
+    """What looked like a whole last record was not its line's end. The log is read from its beginning."""
+
+
+def _is_whole(raw: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(raw), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _keys_of(session: int) -> Keys:
+    packed = Block.objects.filter(file__session=session, file__agent="").values_list("keys", flat=True)
+    return Keys(b"".join(bytes(keys) for keys in packed))

@@ -1,0 +1,370 @@
+"""Writing a batch of events: one short transaction, by one writer.
+
+The order of locks is always the same: the log's version, the session, the brief.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+import zstandard
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from briefs.models import Link, Project
+from briefs.services import actors, links
+from flower import live
+from flower.errors import Conflict
+from transcripts import blocks, owners
+from transcripts.adapters import Counts
+from transcripts.events import Event, Facts, Verb
+from transcripts.models import Block, LogFile, Session, SessionCommit, TouchedFile
+from transcripts.owners import Owner
+from transcripts.progress import Progress, inode
+
+LOOK_AGAIN: Final = timedelta(seconds=30)  # between two looks for the owner of a session that grows
+BLOCKS_AT_ONCE: Final = 8  # in one statement: MySQL bounds its length
+ADDED: Final = {  # the session's counter: the file's, summed over its files
+    "errors": "errors",
+    "copied": "copied",
+    "records": "records",
+    "invalid": "invalid",
+    "unknown": "unknown",
+    "tokens_input": "input",
+    "tokens_cache_written": "cache_written",
+    "tokens_cache_read": "cache_read",
+    "tokens_output": "output",
+}
+OWN: Final = ("events", "prompts", "compactions", "forks", "context", "window")  # of the main log alone
+LARGEST: Final = 2**31 - 1
+
+
+class Busy(Conflict):
+    """Another reader took this log a moment ago; it has written, or will write, what we would have."""
+
+
+class IsCopy(Exception):
+    """The log is known under another path, where as much of it or more can be read."""
+
+    def __init__(self, of: LogFile) -> None:
+        super().__init__(of.path)
+        self.of = of
+
+
+@dataclass(slots=True)
+class Touched:
+    times: int
+    first: int
+    last: int
+    at: int | None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What the next transaction writes."""
+
+    blocks: list[blocks.Builder] = field(default_factory=list)
+    touched: dict[tuple[str, str], Touched] = field(default_factory=dict)
+    commits: dict[str, SessionCommit] = field(default_factory=dict)
+    size: int = 0  # bytes that were read
+    new: int = 0
+    copied: int = 0
+    clears: bool = False  # what was stored of this log goes first
+
+    def note(self, first: int, events: list[Event], cwd: str) -> None:
+        """Files and commits of new events, of which ``first`` is the first number."""
+        self.new += len(events)
+        for number, event in enumerate(events, first):
+            if "copied" in event.data:
+                self.copied += 1
+                continue
+            for touch in event.touches:
+                key = (absolute(touch.path, cwd), str(touch.verb))
+                if known := self.touched.get(key):
+                    known.times += 1
+                    known.last, known.at = number, event.at or known.at
+                else:
+                    self.touched[key] = Touched(1, number, number, event.at)
+            for commit in event.commits:
+                made = SessionCommit(sha=commit.sha, subject=commit.subject, event=number, at=time_of(event.at))
+                self.commits.setdefault(commit.sha, made)
+
+
+@dataclass(slots=True)
+class Step:
+    """How far a log was read, and what is known of it by now."""
+
+    path: Path
+    stat: os.stat_result
+    row: LogFile | None
+    at: Progress
+    facts: Facts
+    counts: Counts
+    counted: dict[str, Any]  # what the session's counters hold of this log
+    state: bytes
+    head_key: str
+    project: Project | None
+
+
+def key_of(path: str) -> str:
+    return blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def session_id(facts: Facts, path: Path) -> str:
+    return (facts.session_id or path.name.partition(".jsonl")[0])[:120]
+
+
+def is_unchanged(row: LogFile, stat: os.stat_result) -> bool:
+    return (row.size, row.inode, row.changed) == (stat.st_size, inode(stat), str(stat.st_mtime_ns))
+
+
+def load(row: LogFile, number: int) -> blocks.Builder | None:
+    """The stored block that holds an event, to be changed."""
+    found = Block.objects.filter(file=row, first__lte=number).order_by("-first").first()
+    return _builder(found) if found is not None and number <= found.last else None
+
+
+def load_tail(row: LogFile) -> blocks.Builder | None:
+    """The last block, where it is not full yet."""
+    found = Block.objects.filter(file=row).order_by("-first").first()
+    if found is None or found.size >= blocks.FULL or found.last - found.first + 1 >= blocks.FULL_EVENTS:
+        return None
+    return _builder(found)
+
+
+def _builder(row: Block) -> blocks.Builder:
+    keys = bytes(row.keys)
+    made = blocks.Builder(row.first, row.offset, row.first_line, row.last_line, row.size, is_stored=True)
+    made.keys = [keys[i : i + 8] for i in range(0, len(keys), 8)]
+    for rows, raw in blocks.pairs_of(row.payload):
+        made.events += [blocks.event_of(each) for each in rows]
+        made.lines.append((len(rows), raw))
+    return made
+
+
+def write(step: Step, batch: Batch) -> LogFile:
+    """Write a batch and how far it goes. Raises Busy, IsCopy."""
+    compressor = zstandard.ZstdCompressor(level=blocks.LEVEL)
+    dirty = [(builder, _values(builder, compressor)) for builder in batch.blocks if builder.is_dirty]
+    owner = _look_for_owner(step)
+    try:
+        with transaction.atomic():
+            row = _write(step, batch, dirty, owner)
+    except IntegrityError as error:
+        raise Busy(f"{step.path} is being read by another process.") from error
+    for builder, _ in dirty:
+        builder.is_stored, builder.is_dirty = True, False
+    batch.clears = False
+    return row
+
+
+def _values(builder: blocks.Builder, compressor: zstandard.ZstdCompressor) -> dict[str, Any]:
+    return {
+        "last": builder.last,
+        "first_line": builder.first_line,
+        "last_line": builder.last_line,
+        "offset": builder.offset,
+        "size": builder.size,
+        "index": builder.index(compressor),
+        "keys": b"".join(builder.keys),
+        "payload": builder.payload(compressor),
+    }
+
+
+def _write(
+    step: Step, batch: Batch, dirty: list[tuple[blocks.Builder, dict[str, Any]]], owner: Owner | None
+) -> LogFile:
+    row = step.row
+    if row is None:
+        row = _new_row(step, batch)
+    old = row.version
+    values: dict[str, Any] = {
+        "path": str(step.path)[:1000],
+        "path_key": key_of(str(step.path)),
+        "inode": inode(step.stat),
+        "changed": str(step.stat.st_mtime_ns),
+        "size": step.stat.st_size,
+        "offset": step.at.offset,
+        "crc": step.at.crc,
+        "ends": step.at.ends,
+        "lines": step.at.lines,
+        "events": step.counts.events,
+        "state": step.state,
+        "read_at": timezone.now(),
+        "version": old + 1,
+    }
+    if not LogFile.objects.filter(pk=row.pk, version=old).update(**values):
+        raise Busy(f"{step.path} is being read by another process.")
+    for name, value in values.items():
+        setattr(row, name, value)
+    if batch.clears:
+        for kind in (Block, TouchedFile, SessionCommit):
+            kind.objects.filter(file=row).delete()
+    _write_blocks(row, dirty)
+    touches = _write_touched(row, batch)
+    commits = _write_commits(row, batch)
+    session = Session.objects.select_for_update().get(pk=row.session_id)
+    _count(session, row, step, is_anew=batch.clears)
+    if touches or batch.clears:
+        changed = session.touched.exclude(verb=Verb.READ)
+        session.files = changed.values("path_key").distinct().count()
+    if commits or batch.clears:
+        session.commits = session.made_commits.values("sha").distinct().count()
+    _own(session, owner, step)
+    session.save()
+    row.session = session
+    if batch.new or batch.clears:
+        live.publish(live.session_group(session.pk), "session.grew", session=session.pk, last=session.events)
+    return row
+
+
+def _new_row(step: Step, batch: Batch) -> LogFile:
+    """The row of a log that was never read under this path. A log that moved keeps its row and is read anew."""
+    name = session_id(step.facts, step.path)
+    session, _ = Session.objects.get_or_create(program=step.facts.program, session_id=name)
+    agent = step.facts.agent_id[:64]
+    known = LogFile.objects.select_related("session").filter(session=session, agent=agent).first()
+    if known is None:
+        return LogFile.objects.create(session=session, agent=agent, path_key=key_of(str(step.path)))
+    if Path(known.path).exists() and step.stat.st_size <= known.size:
+        raise IsCopy(known)
+    step.counted = blocks.unpack(known.state)["counts"] if known.version else {}
+    batch.clears = True
+    return known
+
+
+def _write_blocks(row: LogFile, dirty: list[tuple[blocks.Builder, dict[str, Any]]]) -> None:
+    made = []
+    for builder, values in dirty:
+        if builder.is_stored:
+            Block.objects.filter(file=row, first=builder.first).update(**values)
+        else:
+            made.append(Block(file=row, first=builder.first, **values))
+    if made:
+        Block.objects.bulk_create(made, batch_size=BLOCKS_AT_ONCE)
+
+
+def _write_touched(row: LogFile, batch: Batch) -> bool:
+    if not batch.touched:
+        return False
+    keys = {(path, verb): key_of(path) for path, verb in batch.touched}
+    rows = TouchedFile.objects.filter(file=row, path_key__in=set(keys.values()))
+    known = {(each.path_key, each.verb): each for each in rows}
+    made, changed = [], []
+    for (path, verb), touched in batch.touched.items():
+        key = keys[path, verb]
+        if each := known.get((key, verb)):
+            each.times += touched.times
+            each.last, each.at = touched.last, time_of(touched.at) or each.at
+            changed.append(each)
+        else:
+            name = path.rpartition("/")[2].rpartition("\\")[2]
+            made.append(
+                TouchedFile(
+                    session_id=row.session_id, file=row, path=path[-1000:], path_key=key, name=name[-255:], verb=verb,
+                    times=touched.times, first=touched.first, last=touched.last, at=time_of(touched.at),
+                )  # fmt: skip
+            )
+    if made:
+        TouchedFile.objects.bulk_create(made, batch_size=200)
+    if changed:
+        TouchedFile.objects.bulk_update(changed, ["times", "last", "at"], batch_size=100)
+    return bool(made)
+
+
+def _write_commits(row: LogFile, batch: Batch) -> bool:
+    if not batch.commits:
+        return False
+    known = set(SessionCommit.objects.filter(file=row, sha__in=batch.commits).values_list("sha", flat=True))
+    made = [commit for sha, commit in batch.commits.items() if sha not in known]
+    for commit in made:
+        commit.file, commit.session_id = row, row.session_id
+    if made:
+        SessionCommit.objects.bulk_create(made)
+    return bool(made)
+
+
+def _count(session: Session, row: LogFile, step: Step, *, is_anew: bool) -> None:
+    counts, facts, counted = step.counts, step.facts, step.counted
+    for name, own in ADDED.items():
+        value = getattr(session, name) + getattr(counts, own) - counted.get(own, 0)
+        setattr(session, name, max(0, value))
+    first, last = time_of(counts.first_at), time_of(counts.last_at)
+    if first and (is_anew or session.started_at is None or first < session.started_at):
+        session.started_at = first
+    if last and (is_anew or session.active_at is None or last > session.active_at):
+        session.active_at = last
+    session.grown_at = timezone.now()
+    if row.agent:
+        return
+    for name in OWN:
+        setattr(session, name, min(getattr(counts, name), LARGEST))
+    session.title = facts.title[:300]
+    session.cwd, session.branch = facts.cwd[:700], facts.branch[:300]
+    session.version, session.model = facts.version[:60], facts.model[:120]
+    session.parent_id = facts.parent_id[:120]
+    session.pull_requests = facts.pull_requests
+    if step.head_key or is_anew:
+        session.head_key = step.head_key[:32]
+
+
+# --- owners
+
+
+def _look_for_owner(step: Step) -> Owner | None:
+    """Before the transaction: tellers read rows of other rooms."""
+    if step.project is not None:
+        told = owners.find(step.facts, step.path, time_of(step.counts.first_at))
+        if told is not None and told.project == step.project.pk:
+            return told
+        return Owner(project=step.project.pk, is_exact=True)
+    session = step.row.session if step.row else None
+    if session is not None and session.owned_at is not None:
+        is_settled = session.project_id is not None and not session.is_probable
+        if is_settled or timezone.now() - session.owned_at < LOOK_AGAIN:
+            return None
+    return owners.find(step.facts, step.path, time_of(step.counts.first_at))
+
+
+def _own(session: Session, owner: Owner | None, step: Step) -> None:
+    if owner is None:
+        session.owned_at = session.owned_at or timezone.now()
+        return
+    session.owned_at = timezone.now()
+    assign(session, owner)
+
+
+def assign(session: Session, owner: Owner) -> None:
+    """Say whose a session is; the brief's links follow. The caller saves the session, in the same transaction."""
+    before = session.brief_id
+    session.project_id, session.brief_id = owner.project, owner.brief
+    session.process, session.dispatch, session.worktree = owner.process, owner.dispatch, owner.worktree
+    was_probable, session.is_probable = session.is_probable, not owner.is_exact
+    if before == session.brief_id and (before is None or was_probable == session.is_probable):
+        return
+    target = str(session.pk)
+    for link in Link.objects.filter(brief=before, kind=Link.Kind.SESSION, target=target) if before else ():
+        links.remove(link, actor=actors.system())
+    if session.brief is not None:
+        label = f"{session.program} {session.session_id[:8]}{', probable' if session.is_probable else ''}"
+        relation = Link.Relation.EXECUTION
+        links.add(session.brief, Link.Kind.SESSION, target, actor=actors.system(), relation=relation, label=label)
+
+
+# --- small readings
+
+
+def absolute(path: str, cwd: str) -> str:
+    """A path as it can be compared: joined to the working directory, without dots."""
+    joined = path if path.startswith(("/", "~")) or path[1:3] == ":\\" else posixpath.join(cwd, path)
+    return posixpath.normpath(joined)
+
+
+def time_of(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
