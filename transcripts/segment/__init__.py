@@ -1,12 +1,13 @@
 """From the events of a session to its outline: segments with title, status, summary and lines, by rules alone.
 
-Steps, a score for each gap between them, the best set of cuts, then words from facts and from what the model said. Pure:
-no Django, no model, no file. A session of 500 steps takes some hundredths of a second.
+Steps, a score for each gap between them, the best set of cuts, then words from facts and from what the model said.
+Pure: no Django, no model, no file. A session of 500 steps takes some hundredths of a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from transcripts.events import Event, Facts, Kind
@@ -39,7 +40,7 @@ def segment(events: Sequence[Event], facts: Facts | None = None, settled: Sequen
     taken = {one.title.casefold() for one in kept}
     calls = {event.call: event for event in events if event.kind is Kind.CALL and event.call}
     borders = [start, *cuts(gap_scores(steps, start), _allowed(events, steps), start), len(steps)]
-    for at, end in zip(borders, borders[1:], strict=False):
+    for at, end in pairwise(borders):
         if at == end:
             continue
         one = described(events, steps, at, end, calls, taken)

@@ -33,7 +33,9 @@ def described(
         status=status_of(work, is_last=end == len(steps)),
         summary=summary,
         outcome=outcome,
-        next_steps=lines.next_steps(work) if end == len(steps) or following is not None else [],
+        next_steps=lines.next_steps(work, is_last=end == len(steps))
+        if end == len(steps) or following is not None
+        else [],
         key_decisions=lines.decisions(work, before),
         open_questions=lines.open_questions(work, following),
         started_at=work.started_at,

@@ -16,16 +16,24 @@ from .steps import Step
 
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_COMMON: Final = frozenset(
-    "about above actually add added adding after again all already also and another any are aren because been before being below"
-    " both but call called can case cases change changed changes check code correct could create created current did didn"
-    " does doesn don done each else ensure existing file files find fix fixed first for found from function get good had has"
-    " have here how into isn issue its just know let like line lines ll look looking looks make makes more most much must need needs"
-    " new next not now okay one only other our out over please read really right run running same see set should show since so"
-    " some still such sure take test tests than that the their them then there these they thing think this those through too"
-    " two understand update updated use used user using very want was wasn way well were what when where whether which while"
-    " who why will with won work working works would yes yet you your".split()
+_COMMON_WORDS: Final = (
+    "about above actually add added adding after again all already also and another any are aren because been "
+    "before being below"
+    " both but call called can case cases change changed changes check code correct could create created current "
+    "did didn"
+    " does doesn don done each else ensure existing file files find fix fixed first for found from function get "
+    "good had has"
+    " have here how into isn issue its just know let like line lines ll look looking looks make makes more most "
+    "much must need needs"
+    " new next not now okay one only other our out over please read really right run running same see set should "
+    "show since so"
+    " some still such sure take test tests than that the their them then there these they thing think this those "
+    "through too"
+    " two understand update updated use used user using very want was wasn way well were what when where whether "
+    "which while"
+    " who why will with won work working works would yes yet you your"
 )
+_COMMON: Final = frozenset(_COMMON_WORDS.split())
 TEXT: Final = 4000  # characters of a step that count; a pasted log says little more
 
 
@@ -63,7 +71,7 @@ def weighed(steps: Sequence[Step]) -> list[dict[str, float]]:
 
 
 def similarities(vectors: Sequence[dict[str, float]], window: int) -> list[float]:
-    """Cosine of the ``window`` steps before and after each gap; the gap i lies before the step i. Linear in the steps."""
+    """Cosine of the ``window`` steps before and after each gap; the gap i lies before the step i."""
     before: dict[str, float] = {}
     after: dict[str, float] = {}
     for vector in vectors[:window]:

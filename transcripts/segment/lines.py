@@ -14,24 +14,40 @@ from .lexical import words
 from .outline import Line
 from .prompts import Ask, kind_of, without_greeting
 from .titles import headings
-from .verbs import is_order, is_past
+from .verbs import base_of, is_order, is_past
 from .work import Work
 
 MOST: Final = 4  # of a kind in a segment
 LENGTH: Final = 240
+PASSED_ON: Final = 1  # of the list of things to do, where another segment follows and goes on with it
 
 # --- decisions --------------------------------------------------------------------------------------------------------
 
-_DECIDED: Final = re.compile(r"\b(?:decided|chose|opted|settled on|picked|went with|going with|agreed (?:to|on)|ruled out)\b", re.I)
+_DECIDED: Final = re.compile(
+    r"\b(?:decided|chose|opted|settled on|picked|went with|going with|agreed (?:to|on)|ruled out)\b", re.I
+)
 _OVER: Final = re.compile(r"\b(?:instead of|rather than|in favou?r of|as opposed to)\b", re.I)
-_OURS: Final = re.compile(r"^(?:(?:so|then|now|ok(?:ay)?|and),? )?(?:i|we|let'?s|let me|better|safer|simpler|cleaner|best|the (?:right|best|better|cleanest|simplest|safest) (?:approach|fix|way|solution|option)|the fix is|this (?:way|approach)|(?:use|keep|make|put|move|add|return|store|pass|call|skip|drop|remove|prefer)\b)", re.I)
-_OF_OLD: Final = re.compile(r"\b(?:currently|was|were|used to|bug|problem|issue|existing|originally|wrong(?:ly)?|seems?|might|maybe|could|appears?|wondering)\b", re.I)
+_OURS: Final = re.compile(
+    r"^(?:(?:so|then|now|ok(?:ay)?|and),? )?(?:(?:i|we)\b(?!'m)|let'?s|let me|better|safer|simpler|cleaner|best"
+    r"|the (?:right|best|better|cleanest|simplest|safest) (?:approach|fix|way|solution|option)|the fix is"
+    r"|this (?:way|approach)|(?:use|keep|make|put|move|add|return|store|pass|call|skip|drop|remove|prefer)\b)",
+    re.I,
+)
+_OF_OLD: Final = re.compile(
+    r"\b(?:currently|was|were|used to|bug|problem|issue|existing|originally|wrong(?:ly)?|seems?|might|maybe|could"
+    r"|appears?|wondering)\b",
+    re.I,
+)
 _RULE: Final = re.compile(
-    r"\b(?:always|never|do(?:n'?| no)t|must(?: not)?|should(?:n'?t| not| only| be| also)|only|instead|rather|prefer|no need|not? (?:necessary|needed)|leave (?:it|that|this|them)|keep (?:it|that|the)|remove it|drop (?:it|that|the)|ignore|use \w+|by default|let'?s)\b",
+    r"\b(?:always|never|do(?:n'?| no)t|must(?: not)?|should(?:n'?t| not| only| be| also)|only|instead|rather|prefer"
+    r"|no need|not? (?:necessary|needed)|leave (?:it|that|this|them)|keep (?:it|that|the)|remove it|drop (?:it|that"
+    r"|the)|ignore|use \w+|by default|let'?s)\b",
     re.I,
 )
 _OPTION: Final = re.compile(r"^\s*\**(?:option )?([0-9a-d])\**[.):]\**\s+(.+)$", re.M | re.I)
-_PICK: Final = re.compile(r"^(?:option |#|number )?([0-9]|[a-d])\b[\s.,!)]*(?:please|then|is fine|sounds good)?\W*$", re.I)
+_PICK: Final = re.compile(
+    r"^(?:option |#|number )?([0-9]|[a-d])\b[\s.,!)]*(?:please|then|is fine|sounds good)?\W*$", re.I
+)
 _ANSWERED: Final = re.compile(r'"([^"\n]{4,300})"="([^"\n]{1,300})"')
 
 
@@ -63,17 +79,28 @@ def _of_prompt(text: str, number: int, before: str, opens: bool) -> Iterator[Lin
         if what := options.get(pick[1].lower()):
             yield Line(f"Chose option {pick[1]}: {prose.ended(prose.clipped(prose.plain(what), 160))}", number)
         return
-    if opens and kind_of(text) not in (Ask.CORRECTION, Ask.CONSENT) or len(text) > 600:
+    if (opens and kind_of(text) not in (Ask.CORRECTION, Ask.CONSENT)) or len(text) > 600:
         return  # an order that opens a segment is its title
     if kind_of(text) is Ask.ERRAND:
         return
     for sentence in prose.sentences(text):
         length = len(sentence.text.split())
-        if 4 <= length <= 40 and not sentence.text.endswith("?") and _RULE.search(sentence.text) and not _is_chat(sentence.text):
-            yield Line(f"Asked for: “{prose.clipped(without_greeting(sentence.text).rstrip('.'), LENGTH - 20)}”.", number)
+        if (
+            4 <= length <= 40
+            and kind_of(sentence.text) is not Ask.QUESTION
+            and _RULE.search(sentence.text)
+            and not _is_chat(sentence.text)
+        ):
+            yield Line(
+                f"Asked for: “{prose.clipped(without_greeting(sentence.text).rstrip('.'), LENGTH - 20)}”.", number
+            )
 
 
-_CHAT: Final = re.compile(r"^(?:hm+|i (?:think|don'?t (?:know|see|understand)|guess|see|was|just|only|can'?t|didn'?t)|it'?s|is it|are|error|---|oh|umm?|emm|never mind|how|what|why)\b", re.I)
+_CHAT: Final = re.compile(
+    r"^(?:hm+|i (?:think|don'?t (?:know|see|understand)|guess|see|was|just|only|can'?t|didn'?t)|it'?s|is it|are"
+    r"|error|---|oh|umm?|emm|never mind|how|what|why)\b",
+    re.I,
+)
 
 
 def _is_chat(text: str) -> bool:
@@ -89,10 +116,21 @@ def _of_model(work: Work) -> Iterator[Line]:
             first = text.split(" ", 1)[0]
             own = bool(_OURS.match(text)) or is_past(first) or is_order(first)
             weighed = _OVER.search(text) and own and not _OF_OLD.search(text)
-            if weighed or (_DECIDED.search(text) and own and not re.search(r"\byou(?:r|'ve)?\b|\bif\b", text, re.I)):
-                yield Line(prose.ended(_own(text)), step.answer)
+            decided = _DECIDED.search(text) and own and not _ADVICE.search(text)
+            choice = _own(text)
+            if (
+                (weighed or decided)
+                and base_of(choice.split(" ", 1)[0]) not in _LOOKING
+                and not _PROGRESS.match(choice)
+            ):
+                yield Line(prose.ended(choice), step.answer)
 
 
+_ADVICE: Final = re.compile(r"\byou(?:r|'ve)?\b|\bif\b", re.I)
+_LOOKING: Final = frozenset(
+    {"check", "confirm", "look", "read", "verify", "wait", "see", "find", "inspect", "explore", "search", "let"}
+)
+_PROGRESS: Final = re.compile(r"(?:i'?m|i am|we'?re|it|they|he|she|this|that) ", re.I)
 _CLAUSES: Final = re.compile(r"\s[–—-]\s|;\s|,? so |:\s|, but |, then ")
 
 
@@ -106,46 +144,85 @@ def _choosing(text: str) -> str:
 
 def _own(text: str) -> str:
     """Without "I'll" and "let me" in front."""
-    text = re.sub(r"^(?:(?:so|then|now|ok(?:ay)?|and),? )?(?:let me|let'?s|i'?ll|i will|i'?m going to|we'?ll|we should|we can|i'?ve|we'?ve|i have|i|we)(?: just| now| also| then)? (?=\w)", "", text, count=1, flags=re.I)
+    text = re.sub(
+        r"^(?:(?:so|then|now|ok(?:ay)?|and),? )?(?:let me|let'?s|i'?ll|i will|i'?m going to|we'?ll|we should|we can"
+        r"|i'?ve|we'?ve|i have|i|we)(?: just| now| also| then)? (?=\w)",
+        "",
+        text,
+        count=1,
+        flags=re.I,
+    )
     return prose.sentence_case(prose.clipped(text, LENGTH))
 
 
 # --- next steps -------------------------------------------------------------------------------------------------------
 
-_NEXT_SECTION: Final = re.compile(r"^(?:(?:recommended |suggested |possible |immediate )?next(?: steps?)?|remaining(?: work| steps| issues| items)?|still (?:to do|open|missing|needed)|to-?dos?|follow[- ]?ups?|what(?:'s| is) (?:left|next|remaining)|not done(?: yet)?|left to do|outstanding|pending|future work|action items?)\b", re.I)
-_NEXT: Final = re.compile(
-    r"^(?:(?:the )?next(?: steps?)?(?: is| are| would be|:|,)|remaining\b|still (?:needs?|to do|missing)|what(?:'s| is) (?:left|next)|todo\b|follow[- ]?up\b|(?:the )?only (?:thing|step) left|you(?:'ll| will)? (?:still )?need to"
-    r"|(?:you|we) (?:should|can) (?:now|then|also)\b|once (?:you|the|that|ci|it|this)\b|after (?:that|merging|the merge|restart)|to (?:finish|complete|apply|activate|test|verify|try) (?:this|it|the)?\b|run )",
+_NEXT_SECTION: Final = re.compile(
+    r"^(?:(?:recommended |suggested |possible |immediate )?next(?: steps?)?|remaining(?: work| steps| issues"
+    r"| items)?|still (?:to do|open|missing|needed)|to-?dos?|follow[- ]?ups?|what(?:'s| is) (?:left|next|remaining)"
+    r"|not done(?: yet)?|left to do|outstanding|pending|future work|action items?)\b",
     re.I,
 )
-_LATER: Final = re.compile(r"\b(?:still needs? to|remains? to be|not yet (?:done|implemented|pushed|committed|merged|tested)|needs? to be (?:done|pushed|merged|committed|re-?run)|(?:in|as) a (?:separate|later|follow-?up) (?:pr|commit|change|session|step)|left for later|has(?:n't| not) been (?:pushed|committed|merged|tested))\b", re.I)
+_NEXT: Final = re.compile(
+    r"^(?:(?:the )?next(?: steps?)?(?: is| are| would be|:|,)|remaining\b|still (?:needs?|to do|missing)|what(?:'s"
+    r"| is) (?:left|next)|todo\b|follow[- ]?up\b|(?:the )?only (?:thing|step) left|you(?:'ll"
+    r"| will)? (?:still )?need to"
+    r"|(?:you|we) (?:should|can) (?:now|then|also)\b|once (?:you|the|that|ci|it|this)\b|after (?:that|merging"
+    r"|the merge|restart)|to (?:finish|complete|apply|activate|test|verify|try) (?:this|it|the)?\b|run )",
+    re.I,
+)
+_LATER: Final = re.compile(
+    r"\b(?:still needs? to|remains? to be|not yet (?:done|implemented|pushed|committed|merged|tested)"
+    r"|needs? to be (?:done|pushed|merged|committed|re-?run)|(?:in|as) a (?:separate|later|follow-?up) (?:pr|commit"
+    r"|change|session|step)|left for later|has(?:n't| not) been (?:pushed|committed|merged|tested))\b",
+    re.I,
+)
 
 
-def next_steps(work: Work) -> list[Line]:
+def next_steps(work: Work, *, is_last: bool) -> list[Line]:
     """What the last words say is still to do, and what is open on the agent's own list."""
     found: list[Line] = []
     spoken = [step for step in work.steps if step.text.strip()]
     for step in spoken[-1:]:
         for sentence in prose.sentences(step.text):
             text = sentence.text
-            if text.endswith("?") or not 3 <= len(text.split()) <= 40 or re.match(r"(?:now )?(?:let me|i'?ll|i'?m going to)\b", text, re.I):
+            if (
+                text.endswith("?")
+                or not 3 <= len(text.split()) <= 40
+                or re.match(r"(?:now )?(?:let me|i'?ll|i'?m going to)\b", text, re.I)
+            ):
                 continue
             listed = sentence.is_item and _NEXT_SECTION.match(sentence.section)
             if listed or _NEXT_SECTION.match(sentence.section) or _NEXT.match(text) or _LATER.search(text):
                 found.append(Line(prose.ended(_order(text)), step.answer))
-    found += [Line(prose.ended(prose.sentence_case(prose.clipped(prose.plain(todo.text), LENGTH))), work.todos_event) for todo in work.open_todos]
+    todos = work.open_todos if is_last else work.open_todos[:PASSED_ON]
+    found += [
+        Line(prose.ended(prose.sentence_case(prose.clipped(prose.plain(todo.text), LENGTH))), work.todos_event)
+        for todo in todos
+    ]
     return _distinct(found)
 
 
 def _order(text: str) -> str:
-    text = re.sub(r"^(?:(?:the )?next(?: steps?)?(?: is| are| would be)?(?: to)?[:,]?|remaining(?: work)?:|todo:?|what(?:'s| is) (?:left|next):?|you(?:'ll| will)? (?:still )?need to|(?:you|we) (?:should|can) (?:now|then|also))\s+", "", text, count=1, flags=re.I)
+    text = re.sub(
+        r"^(?:(?:the )?next(?: steps?)?(?: is| are| would be)?(?: to)?[:,]?|remaining(?: work)?:|todo:?|what(?:'s"
+        r"| is) (?:left|next):?|you(?:'ll| will)? (?:still )?need to|(?:you|we) (?:should|can) (?:now|then|also))\s+",
+        "",
+        text,
+        count=1,
+        flags=re.I,
+    )
     return prose.sentence_case(prose.clipped(text, LENGTH))
 
 
 # --- open questions ---------------------------------------------------------------------------------------------------
 
 SHARED: Final = 0.12  # of the question's words in the next prompt: it speaks to the question
-_IDLE: Final = re.compile(r"^(?:(?:is there )?anything else|what(?:'s| is) next|make sense|sound good|does (?:this|that) (?:help|make sense)|ready to|how (?:can|may) i help|what would you like (?:me )?to (?:do|work))\b", re.I)
+_IDLE: Final = re.compile(
+    r"^(?:(?:is there )?anything else|what(?:'s| is) next|make sense|sound good|does (?:this|that) (?:help"
+    r"|make sense)|ready to|how (?:can|may) i help|what would you like (?:me )?to (?:do|work))\b",
+    re.I,
+)
 _OFFER: Final = re.compile(r"^(?:do you )?(?:want|would you like|shall|should i|like)\b", re.I)
 
 
@@ -185,7 +262,11 @@ def _answers(reply: Event, question: str) -> bool:
 
 def _unanswered(work: Work) -> Iterator[Line]:
     """Questions put by a tool whose call was turned down."""
-    calls = {e.call: e for e in work.events[work.first : work.last + 1] if e.kind is Kind.CALL and e.tool == "AskUserQuestion"}
+    calls = {
+        e.call: e
+        for e in work.events[work.first : work.last + 1]
+        if e.kind is Kind.CALL and e.tool == "AskUserQuestion"
+    }
     for number in range(work.first, work.last + 1):
         event = work.events[number]
         if event.kind is Kind.RESULT and event.is_error and (call := calls.get(event.call)):

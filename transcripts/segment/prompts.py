@@ -20,27 +20,37 @@ SHORT: Final = 12  # words
 LONG: Final = 40
 
 _CONSENT: Final = re.compile(
-    r"(?:yes|yeah|yep|yup|ya|ok|okay|k|sure|go|continue|proceed|do (?:it|that|both|so|them|this)|please do|both|all(?: (?:of (?:them|it)|\w+))?"
-    r"|sounds? good|looks? good|great|nice|cool|perfect|thanks|thank you|lgtm|agreed?|correct|right|exactly|approved?|fine|good"
+    r"(?:yes|yeah|yep|yup|ya|ok|okay|k|sure|go|continue|proceed|do (?:it|that|both|so|them|this)|please do|both"
+    r"|all(?: (?:of (?:them|it)|\w+))?"
+    r"|sounds? good|looks? good|great|nice|cool|perfect|thanks|thank you|lgtm|agreed?|correct|right|exactly"
+    r"|approved?|fine|good"
     r"|(?:option |#)?[0-9a-d]\b|first|second|resume|keep going|next|y)\b[\s,.!:)]*",
     re.I,
 )
 _CORRECTION: Final = re.compile(
-    r"(?:no\b(?! (?:need|rush))|nope|nah|not (?:that|what|the|quite|really)|i (?:mean|meant|said|thought|didn'?t|don'?t (?:think|want|like|see))|i'?m not"
-    r"|wait|hmm+|umm?|emm?|oh|actually|but\b|that(?:'s| is| does|'re)? ?(?:not|n't|wrong)|you (?:didn'?t|forgot|missed|misunderst)"
-    r"|still\b|this (?:one )?is still|it'?s still|wrong|sorry|instead|why (?:did|are|would) you|revert|undo|never ?mind|stop\b|rather\b)",
+    r"(?:no\b(?! (?:need|rush))|nope|nah|not (?:that|what|the|quite|really)|i (?:mean|meant|said|thought|didn'?t"
+    r"|don'?t (?:think|want|like|see))|i'?m not"
+    r"|wait|hmm+|umm?|emm?|oh|actually|but\b|that(?:'s| is| does|'re)? ?(?:not|n't|wrong)|you (?:didn'?t|forgot"
+    r"|missed|misunderst)"
+    r"|still\b|this (?:one )?is still|it'?s still|wrong|sorry|instead|why (?:did|are|would) you|revert|undo"
+    r"|never ?mind|stop\b|rather\b)",
     re.I,
 )
 _FOLLOW_UP: Final = re.compile(r"(?:also|and|then|so|plus|one more|another thing|additionally|while you)\b", re.I)
 _ERRAND: Final = re.compile(
-    r"\b(?:commit|push|amend|squash|merge it|open (?:a |the )?(?:draft )?pr|(?:make|create|draft) (?:a |the )?(?:draft )?pr|ship it|deploy)\b", re.I
+    r"\b(?:commit|push|amend|squash|merge it|open (?:a |the )?(?:draft )?pr|(?:make|create|draft) (?:a "
+    r"|the )?(?:draft )?pr|ship it|deploy)\b",
+    re.I,
 )
 _QUESTION: Final = re.compile(
-    r"(?:q:|why|what|how|do|does|did|is|are|was|were|can (?!you)|could (?!you)|should|would|where|when|who|which|any|has|have|have we|isn'?t|doesn'?t|wouldn'?t)\b",
+    r"(?:q:|why|what|how|do|does|did|is|are|was|were|can (?!you)|could (?!you)|should|would|where|when|who|which"
+    r"|any|has|have|have we|isn'?t|doesn'?t|wouldn'?t)\b",
     re.I,
 )
 _POLITE: Final = re.compile(
-    r"^(?:(?:ok(?:ay)?|great|cool|nice|thanks|thank you|alright|right|perfect|good|hi|hey|hello|well|now|please|pls|q|question)\b[\s,.!:;–-]+)+", re.I
+    r"^(?:(?:ok(?:ay)?|great|cool|nice|thanks|thank you|alright|right|perfect|good|hi|hey|hello|well|now|please|pls"
+    r"|q|question)\b[\s,.!:;–-]+)+",
+    re.I,
 )
 
 
@@ -51,7 +61,10 @@ def kind_of(text: str) -> Ask:
     if not text or text.startswith("/"):
         return Ask.TASK
     consent = _CONSENT.match(text)
-    if consent and (length <= 5 or (length <= SHORT and not _ERRAND.search(text) and text[consent.end() - 1 : consent.end()] in ",.!")):
+    if consent and (
+        length <= 5
+        or (length <= SHORT and not _ERRAND.search(text) and text[consent.end() - 1 : consent.end()] in ",.!")
+    ):
         return Ask.CONSENT
     if _ERRAND.search(text) and length <= SHORT:
         return Ask.ERRAND

@@ -13,18 +13,24 @@ _ITEM: Final = re.compile(r"^\s*(?:[-*+•]|\d{1,2}[.)])\s+(?:\[[ xX]\]\s+)?")
 _HEADING: Final = re.compile(r"^\s*(?:#{1,6}\s+(?P<hash>.+?)\s*#*|\*\*(?P<bold>[^*]{3,80})\*\*:?)\s*$")
 _SKIP: Final = re.compile(r"^\s*(?:\||>|[-=*_─]{3,}\s*$|`?★|</?[a-z][\w-]*)")
 _LINK: Final = re.compile(r"!?\[([^\]]*)\]\(([^)]*)\)")
+_NUMBERED: Final = re.compile(r"^(\**)\d{1,2}[.)]\s+(?=\S)")
 _BOLD: Final = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 _ITALIC: Final = re.compile(r"(?<![\w*])\*(?=\S)([^*]+?)(?<=\S)\*(?![\w*])")
 _SYMBOLS: Final = re.compile(r"[\U0001F000-\U0001FAFF☀-➿⬀-⯿️‍]|:[a-z_]{3,}:(?=\s|$)")
 _ARROWS: Final = re.compile(r"\s*(?:→|=>|⇒)\s*")
 _END: Final = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[A-Z0-9\"“‘'(\[/À-ÞА-Я]|$)")
-_SHORTENED: Final = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|etc|approx|incl|resp|no|fig|dr|mr|mrs|st|[A-Za-z])|^\d+)\.$", re.I)
+_SHORTENED: Final = re.compile(
+    r"(?:\b(?:e\.g|i\.e|vs|cf|etc|approx|incl|resp|no|fig|dr|mr|mrs|st|[A-Za-z])|^\d+)\.$", re.I
+)
 _URL: Final = re.compile(r"<?https?://[^\s<>)\]]+>?")
 _GITHUB: Final = re.compile(r"github\.com/[\w.-]+/[\w.-]+/(pull|issues|commit|actions/runs)/([0-9a-f]+)")
-_DANGLING: Final = frozenset(
-    "a an the of to and or but in on at for with without from by as that which is are was were be it its this these our your"
-    " their if when has have had already can will would should could may must not own each all while so than then into via not no do does about because since".split()
+_DANGLING_WORDS: Final = (
+    "a an the of to and or but in on at for with without from by as that which is are was were be it its this "
+    "these our your"
+    " their if when has have had already can will would should could may must not own each all while so than then "
+    "into via not no do does about because since"
 )
+_DANGLING: Final = frozenset(_DANGLING_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ def sentences(text: str) -> list[Sentence]:
 
 def plain(text: str) -> str:
     """One line without marks of Markdown; addresses of pages are shortened to what they name."""
-    text = _LINK.sub(lambda m: m[1] or m[2], text)
+    text = _LINK.sub(lambda m: m[1] or m[2], _NUMBERED.sub(r"\1", text))
     text = _URL.sub(lambda m: _named(m[0]), text)
     text = _BOLD.sub(r"\2", text)
     text = _ITALIC.sub(r"\1", text)
@@ -66,8 +72,13 @@ def clipped(text: str, limit: int, words: int = 1000) -> str:
     cut = " ".join(text[: limit + 1].split()[:words])
     if len(cut) > limit or (len(cut) < len(text) and text[len(cut)] != " " and len(text.split()) > len(cut.split())):
         cut = cut[:limit].rsplit(" ", 1)[0]
-    breaks = [m.start() for m in re.finditer(r"[,;:.!?](?=\s)|\s[–—-]\s|\s\(|\s(?:because|since|so that|but|which|where|when|while|and)\b", cut)]
-    if breaks and breaks[-1] >= 0.55 * len(cut):
+    breaks = [
+        m.start()
+        for m in re.finditer(
+            r"[,;:.!?](?=\s)|\s[–—-]\s|\s\(|\s(?:because|since|so that|but|which|where|when|while|and)\b", cut
+        )
+    ]
+    if breaks and breaks[-1] >= 0.45 * len(cut):
         cut = cut[: breaks[-1]]
     parts = cut.rstrip(" ,;:–—-(").split()
     while len(parts) > 3 and (parts[-1].strip(",;:").lower() in _DANGLING or parts[-1].endswith("'s")):

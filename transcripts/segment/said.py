@@ -10,33 +10,57 @@ from typing import Final
 from . import prose
 from .lexical import words
 from .steps import Step
-from .verbs import is_past
+from .titles import subjects
+from .verbs import PASSIVE, is_order, is_past, past_of
 from .work import Work
 
-SHORTEST, LONGEST = 4, 45  # words of a sentence that reports something
+SHORTEST, LONGEST = 5, 45  # words of a sentence that reports something
 
 _CHAT: Final = re.compile(
-    r"^(?:(?:all )?done|great(?: (?:question|catch|point|news))?|perfect|excellent|good(?: (?:catch|point|question|news|call|idea))?|all green|yes|yeah|no|right|ok(?:ay)?|understood|exactly|sure|thanks"
-    r"|you'?re (?:absolutely )?right|confirmed|fair (?:point|question|enough)|interesting|hmm|ah|oh|so|now|also|and|but|got it|makes sense|summary|result|outcome|fix(?:ed)?|note)(?:[.!:]+\s+|\s*[,—–]+\s*| - )",
+    r"^(?:(?:all )?done|great(?: (?:question|catch|point|news))?|perfect|excellent|good(?: (?:catch|point|question"
+    r"|news|call|idea))?|all green|yes|yeah|no|right|ok(?:ay)?|understood|exactly|sure|thanks"
+    r"|you'?re (?:absolutely )?right|confirmed|fair (?:point|question|enough)|interesting|hmm|ah|oh|so|now|also|and"
+    r"|but|got it|makes sense|summary|result|outcome|fix(?:ed)?|note)(?:[.!:]+\s+|\s*[,—–]+\s*| - )",
     re.I,
 )
 _PLANS: Final = re.compile(
-    r"^(?:(?:now|next|first|then|so|ok(?:ay)?|and)[, ]+)*(?:let me|let'?s|let us|i'?ll|i will|i'?m (?:going|about|now)|i (?:need|want|should|can|could|would|think|see|notice|understand|believe|suspect)|going to|we (?:should|could|can|need|will|might)|"
-    r"now\b.{0,30}\bto\b|want(?: me)?|would you|shall|should (?:i|we)|do you|if you|let me know|feel free|you(?:'ll|'d| can| could| may| might| should| need| have)|please|here(?:'s| is| are)|looking at|i'?m)\b",
+    r"^(?:(?:now|next|first|then|so|ok(?:ay)?|and)[, ]+)*(?:let me|let'?s|let us|i'?ll|i will|i'?m (?:going|about"
+    r"|now)|i (?:need|want|should|can|could|would|think|see|notice|understand|believe|suspect)|going to|we (?:should"
+    r"|could|can|need|will|might)|"
+    r"now\b.{0,30}\bto\b|want(?: me)?|would you|shall|should (?:i|we)|do you|if you|let me know|feel free|you(?:'ll"
+    r"|'d| can| could| may| might| should| need| have)|please|here(?:'s| is| are)|looking at|i'?m)\b",
     re.I,
 )
-_FIRST_PERSON: Final = re.compile(r"^(?:(?:i|we)(?:'ve| have| had)?|(?:i|we))(?: (?:now|also|just|successfully|already|then))* (?=\w+)", re.I)
+_FIRST_PERSON: Final = re.compile(
+    r"^(?:(?:i|we)(?:'ve| have| had)?|(?:i|we))(?: (?:now|also|just|successfully|already|then))* (?=\w+)", re.I
+)
 _STATE: Final = re.compile(
-    r"\b(?:(?:is|are|was|were|been) (?:now |also |all |already |successfully )*(?:\w{2,}ed|done|fixed|gone|green|clean|complete|ready|live|built|written|merged|sent|up to date|in place|in sync|unblocked)"
-    r"|now \w+s|no longer|pass(?:es|ed)?|succeeded|works|failed|works now|turned out|root cause|the (?:issue|problem|bug|cause|reason|fix|answer) (?:is|was))\b",
+    r"\b(?:(?:(?:is|are|was|were|been) (?:now |also |all |already |both |fully |successfully )*|(?:threads?"
+    r"|comments?|conflicts?|issues?|points|tasks?|bugs?|it|all|both|three) )"
+    r"(?:fixed|resolved|addressed|updated|added|removed|committed|pushed|merged|created|replaced|implemented"
+    r"|restored|deployed|opened|closed|verified|completed?|applied|renamed|replied|passing|done|gone|green|clean"
+    r"|ready|live|built|in place|in sync|up to date)"
+    r"|no longer|now (?:verif|check|us|handl|return|work|show|pass|includ|read|writ|stor|support)\w*s|pass(?:es"
+    r"|ed)?|succeeded|works now|turned out|root cause|the (?:issue|problem|bug|cause|reason|answer) (?:is|was))\b",
     re.I,
 )
+_SUPPOSED: Final = re.compile(r"\b(?:would|could|should|might|if|when you|unless|ready for you|assuming)\b", re.I)
+_POINTS_BACK: Final = re.compile(r"(?:that|this|it|they|these|those|he|she|which|ready|there)(?:'s|\b)", re.I)
+_AND_ORDER: Final = re.compile(r"((?:,|,? and|;) )([a-z]+)(?= (?:the|a|an|its?|them|all|both|new|unused|to)\b)")
+_NOT_SO: Final = re.compile(r"\b(?:not|never|nor)\b|n't\b|\b(?:issue|problem) is clear\b", re.I)
 _GOES_ON: Final = re.compile(r"\b(?:i'm|let me|i'll|i will|want me|would you)\b", re.I)
-_ROUTINE: Final = re.compile(r"\b(?:tests?|lint|checks|build|suite)\b.{0,40}\bpass|working tree|no conflicts|all (?:good|green|clean)", re.I)
+_ROUTINE: Final = re.compile(
+    r"\b(?:tests?|lint|checks|build|suite)\b.{0,40}\bpass|working tree|no (?:merge )?conflicts|all (?:good|green"
+    r"|clean)",
+    re.I,
+)
 _PRESENT_PASS: Final = (
     (re.compile(r"\b(tests|checks|suites|packages|builds|linters|jobs)(( now)? all)? pass\b", re.I), r"\1\2 passed"),
-    (re.compile(r"\b((?:lint|build|suite|linting|test|ci|check|it|everything)\b(?: now)?) passes\b", re.I), r"\1 passed"),
-    (re.compile(r"\b(is|are) (now )?(committed|pushed|merged|fixed|done|resolved|addressed|updated|complete|created|implemented|removed|opened)\b", re.I), None),
+    (re.compile(
+        r"\b((?:lint|build|suite|linting|test|ci|check|it|everything)\b(?: now)?) passes\b", re.I), r"\1 passed"),
+    (re.compile(
+        r"\b(is|are) (now )?(committed|pushed|merged|fixed|done|resolved|addressed|updated|complete|created"
+        r"|implemented|removed|opened)\b", re.I), None),
 )  # fmt: skip
 
 
@@ -46,7 +70,8 @@ class Report:
     event: int  # counted from 1
     weight: float
     order: int
-    closing: bool
+    closing: bool = False
+    subject: bool = False  # the subject of a commit
 
 
 def reports(work: Work) -> list[Report]:
@@ -60,7 +85,26 @@ def reports(work: Work) -> list[Report]:
             if text := as_report(sentence.text):
                 weight = (3.0 if closing else 1.0 / (1 + 0.2 * place)) + _weight(text, sentence, index, topic)
                 found.append(Report(text, step.answer, weight, -1000 * place + index, closing))
+    found += _written(work, topic)
+    for title in subjects(work):
+        first, _, rest = title.partition(" ")
+        if past := past_of(first):
+            text = prose.sentence_case(prose.ended(f"{past} {rest}"))
+            found.append(Report(text, work.commits[-1].event, 2.4 + _shared(text, topic), -400, subject=True))
     return sorted(found, key=lambda report: report.order)
+
+
+def _written(work: Work, topic: set[str]) -> Iterator[Report]:
+    """From the messages of the commits, which are orders: "Add x" is told as "Added x"."""
+    for place, (body, event) in enumerate(reversed(work.messages)):
+        for index, sentence in enumerate(prose.sentences(body)[:12]):
+            first, _, rest = sentence.text.partition(" ")
+            text = sentence.text
+            if past := past_of(first):
+                text = f"{past} {_AND_ORDER.sub(lambda m: m[1] + (past_of(m[2]) or m[2]), rest)}"
+            if text := as_report(text):
+                weight = 3.2 - 0.8 * place + _weight(text, sentence, index, topic)
+                yield Report(text, event, weight, -1000 * place - 500 + index, place == 0)
 
 
 def as_report(text: str) -> str:
@@ -70,10 +114,15 @@ def as_report(text: str) -> str:
     if not SHORTEST <= len(text.split()) <= LONGEST or text.endswith("?") or _PLANS.match(text):
         return ""
     said = _FIRST_PERSON.sub("", text, count=1)
-    is_deed = is_past(said.split(" ", 1)[0]) or said.lower().startswith("successfully ")
+    first = said.split(" ", 1)[0]
+    is_deed = (is_past(first) and not PASSIVE.match(said)) or said.lower().startswith("successfully ")
+    if not is_deed and (is_order(first) or PASSIVE.match(said) or _NOT_SO.search(said)):
+        return ""
     if said != text and not is_deed:
         return ""
-    if (not is_deed and not _STATE.search(said)) or _GOES_ON.search(said):
+    if (not is_deed and (not _STATE.search(said) or _SUPPOSED.search(said))) or _GOES_ON.search(said):
+        return ""
+    if not is_deed and _POINTS_BACK.match(said):
         return ""
     if not is_deed and not (said[0].isupper() or said[0].isdigit() or said[0] in "\"'“(/._-"):
         return ""
@@ -96,7 +145,7 @@ def closing_statement(work: Work) -> tuple[str, int] | None:
             text = sentence.text
             while (shorter := _CHAT.sub("", text, count=1)) != text:
                 text = shorter
-            if sentence.is_item or text.endswith("?") or _PLANS.match(text):
+            if sentence.is_item or text.endswith("?") or _PLANS.match(text) or _POINTS_BACK.match(text):
                 continue
             if SHORTEST <= len(text.split()) <= LONGEST and text[0].isupper() and text[-1] in ".!":
                 return text, step.answer
@@ -109,11 +158,22 @@ def _topic(steps: Sequence[Step]) -> set[str]:
     return set(words(f"{said} {names}"))
 
 
+def _shared(text: str, topic: set[str]) -> float:
+    own = set(words(text))
+    return 2.0 * len(topic & own) / (4 + len(own))
+
+
 def _weight(text: str, sentence: prose.Sentence, index: int, topic: set[str]) -> float:
     length = len(text.split())
-    own = words(text)
-    shared = len(topic.intersection(own)) / (4 + len(set(own)))
-    return 2.0 * shared + (1.2 if is_past(text.split(" ", 1)[0]) else 0.0) - (1.0 if _ROUTINE.search(text) and length < 14 else 0.0) - 0.05 * index - 0.2 * sentence.is_item - 0.03 * max(0, length - 25) - 0.1 * max(0, 8 - length)
+    return (
+        _shared(text, topic)
+        + (1.5 if is_past(text.split(" ", 1)[0]) else 0.0)
+        - (1.0 if _ROUTINE.search(text) and length < 14 else 0.0)
+        - 0.05 * index
+        - 0.2 * sentence.is_item
+        - 0.03 * max(0, length - 25)
+        - 0.1 * max(0, 8 - length)
+    )
 
 
 def chosen(found: Sequence[Report], count: int, room: int) -> Iterator[Report]:
@@ -121,8 +181,12 @@ def chosen(found: Sequence[Report], count: int, room: int) -> Iterator[Report]:
     taken: list[Report] = []
     used = 0
     for report in sorted(found, key=lambda r: -r.weight):
+        if taken and _ROUTINE.search(report.text):
+            continue  # that all is well is told by the facts
         own = set(words(report.text))
-        repeats = any(len(own & set(words(t.text))) > 0.6 * max(1, min(len(own), len(set(words(t.text))))) for t in taken)
+        repeats = any(
+            len(own & set(words(t.text))) > 0.6 * max(1, min(len(own), len(set(words(t.text))))) for t in taken
+        )
         if len(taken) < count and used + len(report.text) <= room and not repeats:
             taken.append(report)
             used += len(report.text) + 1

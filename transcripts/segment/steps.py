@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 from transcripts.events import Event, Kind, Status, Verb
@@ -34,11 +35,14 @@ _PLANNING: Final = frozenset(
 )
 _VCS: Final = re.compile(r"(?:^|[;&|(\n]\s*)(?:git|gh|glab|hub)\s+(?!diff|log|show|status|grep|blame|ls-files)")
 _TEST: Final = re.compile(
-    r"\b(?:pytest|tox|nox|jest|vitest|mocha|rspec|phpunit|pest|ctest|ruff|mypy|eslint|golangci-lint|tsc|shellcheck|actionlint"
+    r"\b(?:pytest|tox|nox|jest|vitest|mocha|rspec|phpunit|pest|ctest|ruff|mypy|eslint|golangci-lint|tsc|shellcheck"
+    r"|actionlint"
     r"|(?:go|cargo|npm|pnpm|yarn|bun|deno|mix|dotnet|swift|gradlew?|mvn|make|just|mise|task|rake|artisan|composer)\b"
-    r"[^;&|\n]{0,40}?\b(?:test|tests|lint|check|vet|clippy|build|typecheck|verify|fmt)\b)(?![./\w-]*\.(?:py|go|js|ts|md)\b)"
+    r"[^;&|\n]{0,40}?\b(?:test|tests|lint|check|vet|clippy|build|typecheck|verify|fmt)\b)(?![./\w-]*\.(?:py|go|js"
+    r"|ts|md)\b)"
 )
 _QUOTED: Final = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"?")
+_APART: Final = re.compile(r"\s*(?:&&|\|\||;|\||\n)\s*")
 COMMAND: Final = 4000  # characters of a command that are read
 
 
@@ -96,7 +100,12 @@ def command_phase(command: str) -> Phase:
 
 def is_test(command: str) -> bool:
     """Does this command check the work: tests, lint, types, build?"""
-    return bool(_TEST.search(bare_command(command)))
+    return bool(checking_part(command))
+
+
+def checking_part(command: str) -> str:
+    """The part of a shell line that checks the work; empty if none does."""
+    return next((part for part in _APART.split(bare_command(command)) if _TEST.search(part)), "")
 
 
 def bare_command(command: str) -> str:
@@ -107,7 +116,7 @@ def bare_command(command: str) -> str:
 def steps_of(events: Sequence[Event]) -> list[Step]:
     """The steps that tile the events. What comes before the first step belongs to it."""
     steps = list(_Grid(events))
-    for step, following in zip(steps, steps[1:], strict=False):
+    for step, following in pairwise(steps):
         step.end = following.first
     if steps:
         steps[0].first, steps[-1].end = 0, len(events)
@@ -138,7 +147,7 @@ class _Grid:
             yield self.step
 
     def _opens(self, number: int, event: Event) -> bool:
-        if event.kind is Kind.PROMPT or (event.kind is Kind.COMMAND and _is_order(self.events, number)):
+        if event.kind is Kind.PROMPT or _is_order(self.events, number):
             self.opening = None
             return True
         if event.kind is Kind.ANSWER:
@@ -182,7 +191,9 @@ class _Grid:
 
 
 def _is_order(events: Sequence[Event], number: int) -> bool:
-    """Did the model act on this command? The client answers others, such as /clear, itself."""
+    """Is it a slash command on which the model acted? The client answers others, such as /clear, itself."""
+    if events[number].kind is not Kind.COMMAND or not events[number].text.startswith("/"):
+        return False
     for event in events[number + 1 : number + 12]:
         if event.kind in (Kind.ANSWER, Kind.CALL, Kind.THINKING):
             return True

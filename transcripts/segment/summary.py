@@ -9,7 +9,7 @@ from typing import Final
 from . import prose
 from .outline import FileWork, Line
 from .said import Report, chosen, closing_statement, reports
-from .work import Work
+from .work import Check, Work
 
 OUTCOME: Final = 260  # characters of what is reported in an outcome
 SUMMARY: Final = 420
@@ -18,11 +18,11 @@ SUMMARY: Final = 420
 def words_of(work: Work) -> tuple[str, Line | None]:
     """Summary (one to three sentences) and outcome of one segment."""
     found = reports(work)
-    ending = [report for report in found if report.closing]
-    outcome = _outcome(work, ending or found)
+    results = [report for report in found if not report.subject]
+    outcome = _outcome(work, [report for report in results if report.closing] or results)
     told = list(chosen(_but(found, outcome), 2, SUMMARY)) or list(chosen(found, 1, SUMMARY))
     sentences = [report.text for report in told]
-    if not sentences and (statement := closing_statement(work)):
+    if not sentences and not work.changed and (statement := closing_statement(work)):
         sentences = [statement[0]]
     if facts := _deeds(work):
         sentences.append(facts)
@@ -39,9 +39,9 @@ def _outcome(work: Work, found: Sequence[Report]) -> Line | None:
     best = list(chosen(found, 2, OUTCOME)) or list(chosen(found, 1, 10 * OUTCOME))
     text = " ".join(report.text for report in best)
     event = best[-1].event if best else 0
-    if not best and (statement := closing_statement(work)):
-        text, event = statement
     facts, seen = _results(work, text)
+    if not best and not facts and (statement := closing_statement(work)):
+        text, event = statement
     if facts:
         text = f"{text} {facts}".strip()
     event = event or seen
@@ -53,7 +53,8 @@ def _results(work: Work, told: str) -> tuple[str, int]:
     parts: list[str] = []
     event = 0
     if work.commits and not any(c.sha[:7] in told for c in work.commits):
-        last = work.commits[-1]
+        telling = [c for c in work.commits if not c.subject.lower().startswith(("merge ", "wip"))] or work.commits
+        last = telling[-1]
         more = f" and {len(work.commits) - 1} more" if len(work.commits) > 1 else ""
         parts.append(f"committed {last.sha[:8]} “{prose.clipped(prose.plain(last.subject), 72)}”{more}")
         event = last.event
@@ -65,7 +66,7 @@ def _results(work: Work, told: str) -> tuple[str, int]:
         event = work.pushed
     check = work.last_check
     if check and not re.search(r"\bpass|\bgreen\b|\bfail", told, re.I):
-        parts.append(f"the checks ({check.command}) {'passed' if check.passed else 'failed'}")
+        parts.append(f"{check.what} {'passed' if check.passed else 'failed'}")
         event = event or check.event
     return (prose.ended(prose.sentence_case(_listed(parts))), event) if parts else ("", 0)
 
@@ -76,18 +77,29 @@ def _deeds(work: Work) -> str:
     changed = sorted(work.changed, key=lambda file: -file.times)
     if changed:
         edits = sum(file.times for file in changed)
-        parts.append(f"changed {_names(changed)} in {edits} edits" if edits > len(changed) else f"changed {_names(changed)}")
+        parts.append(
+            f"changed {_names(changed)} in {edits} edits" if edits > len(changed) else f"changed {_names(changed)}"
+        )
     elif work.files and not work.commits:
         parts.append(f"read {_names(sorted(work.files, key=lambda file: -file.times))}")
-    known = [check for check in work.checks if check.passed is not None]
-    if known:
-        failed = sum(not check.passed for check in known)
-        runs = f"{len(known)} times" if len(known) > 1 else "once"
-        end = "passing" if known[-1].passed else "failing"
-        parts.append(f"ran the checks {runs}, {'all ' if len(known) > 1 and failed in (0, len(known)) else 'at last ' if len(known) > 1 else ''}{end}")
     if len(work.commits) > 1:
         parts.append(f"made {len(work.commits)} commits")
+    if checked := _checked([check for check in work.checks if check.passed is not None]):
+        parts.append(checked)
     return prose.ended(prose.sentence_case(_listed(parts))) if parts else ""
+
+
+def _checked(known: Sequence[Check]) -> str:
+    """ "ran go test 4 times, at last passing"; a check is named where all were the same."""
+    if not known:
+        return ""
+    names = {check.command for check in known}
+    name = names.pop() if len(names) == 1 else ""
+    end = "passing" if known[-1].passed else "failing"
+    if len(known) == 1:
+        return f"ran {name or 'the checks'}, {end}"
+    alike = len({check.passed for check in known}) == 1
+    return f"ran {name or 'the checks'} {len(known)} times, {'all' if alike else 'at last'} {end}"
 
 
 def _asked(work: Work) -> str:

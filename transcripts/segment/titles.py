@@ -1,8 +1,8 @@
 """A title for a segment: an order of 3 to 12 words, from the best source that there is.
 
-Sources, best first: the heading of a plan, a prompt that is an order, the subject of a commit, what the model says it did,
-a question, the list of things to do, what the model said it would do, and the files. A source that gives less than three
-words, or a title that is taken, gives way to the next one.
+Sources, best first: the heading of a plan, a prompt that is an order, the subject of a commit, what the model says it
+did, a question, the list of things to do, what the model said it would do, and the files. A source that gives less
+than three words, or a title that is taken, gives way to the next one.
 """
 
 from __future__ import annotations
@@ -16,34 +16,137 @@ from transcripts.events import Event
 from . import prose
 from .prompts import Ask, kind_of, without_greeting
 from .steps import Phase
-from .verbs import base_of, is_order, is_past
+from .verbs import PASSIVE, base_of, is_order, is_past
 from .work import Work
 
 LENGTH: Final = 72
 FEWEST, MOST = 3, 12  # words
 
 _PREFIX: Final = re.compile(r"^(?:fixup!|squash!|(?P<type>[a-z]+)(?:\([^)]*\))?!?:)\s*", re.I)
-_TYPES: Final = {"fix": "Fix", "feat": "Add", "docs": "Document", "refactor": "Refactor", "test": "Test", "perf": "Speed up"}
-_EMPTY_SUBJECT: Final = re.compile(r"^(?:wip|init(?:ial)?(?: commit)?|tmp|temp|merge (?:branch|remote|pull)|merge\b.*\binto\b|update|updates|changes|checkpoint|empty commit|save)\b", re.I)
-_PLAN: Final = re.compile(r"^(?:implement (?:the )?following plan|implement (?:this|the) plan|here(?:'s| is) the plan)\b[^\n]*", re.I)
-_HEADING: Final = re.compile(r"^\s*#{1,3}\s+(.+?)\s*#*$", re.M)
-_LABEL: Final = re.compile(r"^(?:(?:implementation )?plan|spec|task|feature|bug(?: ?fix)?|design|proposal|[A-Z]{2,10}-\d+|issue #?\d+|phase \d+|step \d+)\s*[:–—-]\s+", re.I)
-_ASKING: Final = re.compile(
-    r"^(?:(?:can|could|would|will) (?:you|we)(?: please)?(?: also)?|please|pls|let'?s|lets|let us|i(?:'d| would) like (?:you )?to|i (?:want|need) (?:you )?to|we (?:need|have|want) to"
-    r"|(?:you|we) should(?: also)?|i think (?:we|you) should|and|then|also|now|next|so|just|maybe|go ahead and|try to|help me(?: to)?|your task is to)\b[\s,:]*",
+_TYPES: Final = {
+    "fix": "Fix",
+    "feat": "Add",
+    "docs": "Document",
+    "refactor": "Refactor",
+    "test": "Test",
+    "perf": "Speed up",
+}
+_EMPTY_SUBJECT: Final = re.compile(
+    r"^(?:(?:wip|init(?:ial)?(?: commit)?|tmp|temp|updates?|changes|checkpoint|empty commit|save)\W*$|wip\b"
+    r"|merge (?:branch|remote|pull|commit|origin)|merge\b.*\binto\b)",
     re.I,
 )
-_INTENT: Final = re.compile(r"^(?:now |next,? |first,? |ok(?:ay)?,? )*(?:let me|i'?ll|i will|i'm going to|let's|i need to)(?: now| also| first| then| next)? (?P<what>.+)", re.I)
-_OWN_WORDS: Final = re.compile(r"^(?:(?:done|great|good|perfect|all done|ok(?:ay)?)[.!,:—–-]*\s+)*(?:now )?(?:(?:i|we)(?:'ve| have)?(?: now| also| just| successfully)? |successfully )?(?P<what>[A-Za-z-]+ .+)", re.I)
+_PLAN: Final = re.compile(
+    r"^(?:implement (?:the )?following plan|implement (?:this|the) plan|here(?:'s| is) the plan)\b[^\n]*", re.I
+)
+_HEADING: Final = re.compile(r"^\s*#{1,3}\s+(.+?)\s*#*$", re.M)
+_LABEL: Final = re.compile(
+    r"^(?:(?:implementation )?plan|spec|task|feature|bug(?: ?fix)?|design|proposal|[A-Z]{2,10}-\d+|issue #?\d+"
+    r"|phase \d+|step \d+)\s*[:–—-]\s+",
+    re.I,
+)
+_ASKING: Final = re.compile(
+    r"^(?:(?:can|could|would|will) (?:you|we)(?: please)?(?: also)?|please|pls|let'?s|lets|let us|i(?:'d"
+    r"| would) like (?:you )?to|i (?:want|need) (?:you )?to|we (?:need|have|want) to"
+    r"|(?:you|we) should(?: also)?|i think (?:we|you) should|and|then|also|now|next|so|just|maybe|go ahead and"
+    r"|try to|help me(?: to)?|your task is to)\b[\s,:]*",
+    re.I,
+)
+_INTENT: Final = re.compile(
+    r"^(?:now |next,? |first,? |ok(?:ay)?,? )*(?:let me|i'?ll|i will|i'm going to|let's|i need to)(?: now| also"
+    r"| first| then| next)? (?P<what>.+)",
+    re.I,
+)
+_OWN_WORDS: Final = re.compile(
+    r"^(?:(?:done|great|good|perfect|all done|ok(?:ay)?)[.!,:—–-]*\s+)*(?:now )?(?:(?:i|we)(?:'ve| have)?(?: now"
+    r"| also| just| successfully)? |successfully )?(?P<what>[A-Za-z-]+ .+)",
+    re.I,
+)
 _FENCED: Final = re.compile(r"```.*?(?:```|$)|\"\"\".*?(?:\"\"\"|$)", re.S)
-_BROKEN: Final = re.compile(r"\b(?:fail(?:s|ed|ing|ure|ures)?|errors?|broken|bugs?|crash(?:es|ed|ing)?|not|cannot|wrong|panics?)\b|n't\b|---", re.I)
-_READING: Final = frozenset({"read", "look", "check", "see", "review", "investigate", "explore", "open", "recall", "start"})
-_NO_DEEDS: Final = frozenset({"commit", "push", "run", "find", "read", "get", "leave", "fail", "start", "use", "see", "show", "look", "mark", "confirm", "check", "note", "try", "skip", "call", "force"})
-_POINTING: Final = re.compile(r"(?:with |on |for |to |in |at )?(?:it|this|that|them|these|those|there|one|both|all)\b(?! (?:test|issue|file|branch|pr|comment|error|bug|function|method|class|plan)s?\b)", re.I)
+_BROKEN: Final = re.compile(
+    r"\b(?:fail(?:s|ed|ing|ure|ures)?|errors?|broken|bugs?|crash(?:es|ed|ing)?|not|cannot|wrong|panics?)\b|n't\b|---",
+    re.I,
+)
+_ERRANDS: Final = frozenset({"commit", "push", "amend", "squash"})
+_NOUNS: Final = frozenset(
+    {
+        "lint",
+        "test",
+        "build",
+        "publish",
+        "merge",
+        "format",
+        "release",
+        "deploy",
+        "issue",
+        "report",
+        "review",
+        "log",
+        "check",
+        "push",
+    }
+)
+_READING: Final = frozenset(
+    {"read", "look", "check", "see", "review", "investigate", "explore", "open", "recall", "start"}
+)
+_NO_DEEDS: Final = frozenset(
+    {
+        "commit",
+        "push",
+        "run",
+        "find",
+        "read",
+        "get",
+        "leave",
+        "fail",
+        "start",
+        "use",
+        "see",
+        "show",
+        "look",
+        "mark",
+        "confirm",
+        "check",
+        "note",
+        "try",
+        "skip",
+        "call",
+        "force",
+        "make",
+        "go",
+    }
+)
+_POINTING: Final = re.compile(
+    r"(?:with |on |for |to |in |at )?(?:it|this|that|them|these|those|there|one|both|all)\b(?! (?:test|issue|file"
+    r"|branch|pr|comment|error|bug|function|method|class|plan)s?\b)",
+    re.I,
+)
 _AND_PAST: Final = re.compile(r"((?:,|,? and) )(\w+ed)\b")
-_INVERTED: Final = re.compile(r"^(is|are|was|were|does|do|did|can|could|should|would|will|has|have) (it|this|that|they|we|you|i|there|these|those)\b ?", re.I)
+_INVERTED: Final = re.compile(
+    r"^(is|are|was|were|does|do|did|can|could|should|would|will|has|have) (it|this|that|they|we|you|i|there|these"
+    r"|those)\b ?",
+    re.I,
+)
 _AUXILIARY: Final = re.compile(r"\b(?:is|are|was|were|does|do|did|can|could|should|would|will|has|have)\b", re.I)
-_THIN: Final = frozenset({"commit", "push", "continue", "review", "check", "merge", "update", "run", "fix", "do", "go", "look", "see", "read", "change"})
+_THIN: Final = frozenset(
+    {
+        "commit",
+        "push",
+        "continue",
+        "review",
+        "check",
+        "merge",
+        "update",
+        "run",
+        "fix",
+        "do",
+        "go",
+        "look",
+        "see",
+        "read",
+        "change",
+    }
+)
 _PRONOUNS: Final = re.compile(r"\b(?:it|this|that|them|these|those|there|one|so)\b", re.I)
 
 
@@ -129,11 +232,15 @@ def _orders(prompt: Event, work: Work, *, only_reading: bool) -> Iterator[str]:
     for sentence in prose.sentences(text)[:3]:
         order = bare(sentence.text)
         first, _, rest = order.partition(" ")
-        if not is_order(first) or not rest or _complains(order):
+        if not is_order(first) or not rest or _complains(order) or _is_log(order):
+            continue
+        if kind_of(order) is Ask.ERRAND or first.lower() in _ERRANDS:
             continue
         if only_reading != (bool(work.changed) and first.lower() in _READING):
             continue
-        if _POINTING.match(rest) or (first.lower() in _THIN and (_PRONOUNS.search(rest[:20]) or len(order.split()) < 4)):
+        if _POINTING.match(rest) or (
+            first.lower() in _THIN and (_PRONOUNS.search(rest[:20]) or len(order.split()) < 4)
+        ):
             continue
         yield order if len(order.split()) >= FEWEST else _lengthened(order, work)
 
@@ -144,9 +251,20 @@ def said(prompt: Event) -> str:
     return text.partition(" ")[2] if text.startswith("/") and "/" not in text[1:].split(" ", 1)[0] else text
 
 
+def _is_log(text: str) -> bool:
+    parts = text.split()
+    return sum(not re.search(r"[A-Za-z]{2}", part) for part in parts) > 0.2 * len(parts)
+
+
 def _complains(text: str) -> bool:
     """ "Publish to npm failed", "lint fail": a noun that is also a verb, and what is wrong with it."""
-    return bool(re.search(r"^\S+(?: \S+){0,5} (?:fail(?:s|ed|ing)?|(?:is|are|was|were)(?:n't| not)?|doesn't|don't)\b", text, re.I))
+    if text.split(" ", 1)[0].lower() in _NOUNS and _BROKEN.search(text[:60]):
+        return True
+    return bool(
+        re.search(
+            r"^\S+(?: \S+){0,5} (?:fail(?:s|ed|ing)?|(?:is|are|was|were)(?:n't| not)?|doesn't|don't)\b", text, re.I
+        )
+    )
 
 
 def bare(text: str) -> str:
@@ -185,13 +303,21 @@ def _deeds(work: Work) -> Iterator[str]:
             if not match or not FEWEST <= len(match["what"].split()) <= 30:
                 continue
             first = match["what"].split(" ", 1)[0]
-            if is_past(first) and base_of(first) not in _NO_DEEDS and not _POINTING.match(match["what"].partition(" ")[2]):
+            if PASSIVE.match(match["what"]) or "n't" in match["what"]:
+                continue
+            if (
+                is_past(first)
+                and base_of(first) not in _NO_DEEDS
+                and not _POINTING.match(match["what"].partition(" ")[2])
+            ):
                 yield _AND_PAST.sub(lambda m: f"{m[1]}{base_of(m[2])}" if is_past(m[2]) else m[0], match["what"])
 
 
 def _questions(prompt: Event) -> Iterator[str]:
     for sentence in prose.sentences(said(prompt)):
         text = bare(sentence.text).lstrip("Qq: ")
+        if text[:2] == "I " or text[:2] == "I'" or text.split(" ", 1)[0].lower() in _ERRANDS:
+            continue
         if is_order(text.split(" ", 1)[0]) and not _complains(text) and not _POINTING.match(text.partition(" ")[2]):
             yield text
         elif text.endswith("?") and len(text.split()) >= FEWEST:
@@ -220,8 +346,20 @@ def asked(question: str) -> str:
 def _complaints(prompt: Event) -> Iterator[str]:
     """A statement is a finding to deal with: pasted review comments, error messages."""
     for sentence in prose.sentences(said(prompt))[:1]:
-        text = re.sub(r"^(?:(?:one more|another) (?:thing|issue)|any ideas|fyi|btw|so|but|also|and)[,:]?\s+", "", bare(sentence.text), flags=re.I)
+        text = re.sub(
+            r"^(?:(?:one more|another) (?:thing|issue)|any ideas|fyi|btw|so|but|also|and)[,:]?\s+",
+            "",
+            bare(sentence.text),
+            flags=re.I,
+        )
         if len(text.split()) >= 2 and not text.endswith("?") and kind_of(text) is not Ask.CONSENT:
+            if (
+                is_order(text.split(" ", 1)[0])
+                and not _complains(text)
+                and text.split(" ", 1)[0].lower() not in _ERRANDS
+            ):
+                yield text
+                continue
             lead = "Fix" if _BROKEN.search(text) else "Address"
             yield f"{lead}: {text[:1].lower() + text[1:] if text[1:2].islower() and text[:2] != 'I ' else text}"
 
@@ -230,7 +368,9 @@ def _intents(work: Work) -> Iterator[str]:
     for step in work.steps:
         for sentence in prose.sentences(step.text.replace(":\n", ".\n").rstrip(":") + ".")[:3]:
             match = _INTENT.match(sentence.text)
-            if match and is_order(match["what"].split(" ", 1)[0]) and not _PRONOUNS.search(match["what"][:18]):
+            if match is None or (work.changed and match["what"].split(" ", 1)[0].lower() in _READING):
+                continue
+            if is_order(match["what"].split(" ", 1)[0]) and not _PRONOUNS.search(match["what"][:18]):
                 yield match["what"]
 
 

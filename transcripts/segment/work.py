@@ -11,19 +11,31 @@ from typing import Final
 from transcripts.events import Event, Kind, Todo, Usage, Verb
 from transcripts.events import Status as TodoStatus
 
+from .messages import body_of
 from .outline import CommitMade, FileWork
-from .steps import Phase, Step, bare_command, is_test
+from .steps import Phase, Step, checking_part, is_test
 
 _FAILED: Final = re.compile(
-    r"^\s*(?:--- FAIL|FAIL\b|FAILED\b|ERROR\b.*(?:failed|exit status))|(?<![\w.])[1-9]\d* (?:tests? )?(?:failed|failures?|failing)\b|exit status [1-9]",
+    r"^\s*(?:--- FAIL|FAIL\b|FAILED\b|ERROR\b.*(?:failed|exit status))|(?<![\w.])[1-9]\d* (?:tests? )?(?:failed"
+    r"|failures?|failing)\b|exit status [1-9]",
     re.M,
 )
-_RUNNING: Final = re.compile(r"(?:Process|Command) (?:is )?(?:still )?running|running in (?:the )?background|session ID \d+", re.I)
+_REFUSED: Final = re.compile(
+    r"The user doesn't want|\[Request interrupted|Permission|.{0,80}\b(?:rejected|denied|aborted)\b", re.I
+)
+_RUNNING: Final = re.compile(
+    r"(?:Process|Command) (?:is )?(?:still )?running|running in (?:the )?background|session ID \d+", re.I
+)
 _PULL: Final = re.compile(r"https?://[^\s/]+/[^\s]+/(?:pull|merge_requests)/(\d+)")
 _OPENS_PULL: Final = re.compile(r"\b(?:gh pr|glab mr) create\b")
 _PUSH: Final = re.compile(r"\bgit\b[^|;&\n]*\bpush\b")
-_APART: Final = re.compile(r"\s*(?:&&|\|\||;|\||\n)\s*")
 _BEFORE: Final = re.compile(r"^(?:(?:[A-Z_]+=\S+|env|time|sudo|timeout \d+\w?)\s+)+")
+_KINDS: Final = (
+    (r"\b(?:py)?tests?\b|jest|mocha|rspec|phpunit|pest\b", "tests"),
+    (r"\blint|ruff|clippy|\bvet\b|shellcheck|eslint", "lint"),
+    (r"\bbuild\b|\bmake\b", "build"),
+    (r"mypy|tsc\b|typecheck", "types"),
+)
 _STRENGTH: Final = {Verb.READ: 0, Verb.EDITED: 1, Verb.WRITTEN: 2, Verb.DELETED: 3}
 SHARE_OF_EDITS: Final = 0.12  # of all calls: an agent reads several files for each one that it changes
 
@@ -32,7 +44,8 @@ SHARE_OF_EDITS: Final = 0.12  # of all calls: an agent reads several files for e
 class Check:
     """One run of tests, lint, types or a build. ``passed`` is None where the log does not tell."""
 
-    command: str
+    what: str  # tests, lint, types, build, checks
+    command: str  # its first words: "go test"
     event: int
     passed: bool | None
 
@@ -47,6 +60,7 @@ class Work:
     last: int
     files: list[FileWork] = field(default_factory=list)
     commits: list[CommitMade] = field(default_factory=list)
+    messages: list[tuple[str, int]] = field(default_factory=list)  # bodies of their messages, and the event
     checks: list[Check] = field(default_factory=list)
     todos: tuple[Todo, ...] = ()
     todos_event: int = 0
@@ -58,7 +72,6 @@ class Work:
     prompts: int = 0
     started_at: int | None = None
     ended_at: int | None = None
-    changed_after_check: bool = False
 
     @property
     def changed(self) -> list[FileWork]:
@@ -86,7 +99,6 @@ def work_of(events: Sequence[Event], steps: Sequence[Step], calls: dict[str, Eve
         for touch in event.touches:
             verb, times = touched.get(touch.path, (touch.verb, 0))
             touched[touch.path] = (max(verb, touch.verb, key=_STRENGTH.__getitem__), times + 1)
-            work.changed_after_check |= touch.verb is not Verb.READ
         work.commits += [CommitMade(c.sha, " ".join(c.subject.split()), number + 1) for c in event.commits]
         if event.todos:
             work.todos, work.todos_event = event.todos, number + 1
@@ -116,10 +128,11 @@ def _span(work: Work, event: Event) -> None:
 
 def _command(work: Work, number: int, command: str, result: Event) -> None:
     if is_test(command):
-        work.checks.append(Check(short(command), number, _passed(result)))
-        work.changed_after_check = False
+        work.checks.append(Check(*_name(command), number, _passed(result)))
     if result.is_error:
         return
+    if result.commits and (body := body_of(command)):
+        work.messages.append((body, number))
     if _OPENS_PULL.search(command) and (match := _PULL.search(result.text)):
         work.pull = (match[1], number)
     if _PUSH.search(command):
@@ -129,6 +142,8 @@ def _command(work: Work, number: int, command: str, result: Event) -> None:
 def _passed(result: Event) -> bool | None:
     if result.exit_code:
         return False
+    if result.is_error and _REFUSED.match(result.text):
+        return None
     if _FAILED.search(result.text[-6000:]):
         return False  # behind a pipe the exit code is that of `tail`
     if result.exit_code is None and (result.is_error or _RUNNING.search(result.text[:400])):
@@ -144,10 +159,10 @@ def _phase(phases: Counter[Phase]) -> Phase:
     return (working or phases).most_common(1)[0][0]
 
 
-def short(command: str) -> str:
-    """The part of a shell line that checks the work, without its surroundings."""
-    parts = [part for part in _APART.split(bare_command(command).strip()) if part]
-    part = next((p for p in parts if is_test(p)), parts[0] if parts else "")
+def _name(command: str) -> tuple[str, str]:
+    """What a shell line checks, and the words that tell which check it is, without options and paths."""
+    part = checking_part(command).strip()
     part = re.sub(r"\s*(?:\d?>&?\s*\S+|2>&1)", "", _BEFORE.sub("", part))
-    words = " ".join(part.split())
-    return words if len(words) <= 48 else f"{words[:45].rsplit(' ', 1)[0]} …"
+    said = [word for word in part.split() if not word.startswith(("-", ".", "''", "$")) and "/" not in word][:3]
+    what = next((noun for cue, noun in _KINDS if re.search(cue, part)), "checks")
+    return what, " ".join(said)

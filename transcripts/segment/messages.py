@@ -1,0 +1,26 @@
+"""What a commit's own message says: the most careful account of the work that a session holds."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_HEREDOC: Final = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?[^\n]*\n(.*?)\n\s*\1\b", re.S)
+_QUOTED: Final = re.compile(r"(?:-m|--message|-am)[ =]\s*(\"(?:[^\"\\]|\\.)*\"|'[^']*')", re.S)
+_TRAILER: Final = re.compile(
+    r"^(?:[A-Z][\w-]+-[Bb]y|[A-Z][\w]+(?:-[A-Z]\w+)+|Brief|Refs?|Closes|Fixes):? .*$|^.*Generated with .*$", re.M
+)
+_COMMIT: Final = re.compile(r"\bgit\b[^|;&\n]*\bcommit\b")
+
+
+def body_of(command: str) -> str:
+    """The message of a ``git commit`` below its subject; empty where there is none."""
+    if not (match := _COMMIT.search(command)):
+        return ""
+    rest = command[match.start() :]
+    if document := _HEREDOC.search(rest):
+        message = document[2]
+    else:
+        message = "\n\n".join(quoted[1:-1] for quoted in _QUOTED.findall(rest))
+    _, _, body = message.strip().partition("\n")
+    return _TRAILER.sub("", body).strip()
