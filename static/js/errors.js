@@ -8,9 +8,12 @@ document.addEventListener("htmx:beforeSwap", event => {
   event.detail.swapOverride = "none";
   if (status < 500 && !event.detail.serverResponse.includes("hx-swap-oob")) {
     event.detail.shouldSwap = false;
-    say(status === 404 ? "That is gone." : status === 401 || status === 403 ? "This was refused: load the page again, you may have to log in." : "This was refused.");
+    say(status === 404 ? "That is gone." : status === 401 || status === 403 ? "This was refused: load the page again, you may have to log in." : sentence(event.detail.serverResponse));
   }
 });
+function sentence(answer) { // what refuses before there is a page to answer with says so as JSON
+  try { return JSON.parse(answer).error || "This was refused." } catch { return "This was refused." }
+}
 document.addEventListener("htmx:responseError", event => {
   if (event.detail.xhr.status >= 500) say("Something went wrong in flower; this was not saved. What you typed is still here.");
 });
