@@ -60,6 +60,12 @@ class Session(models.Model):
     grown_at = models.DateTimeField(null=True, blank=True, help_text="when new events were last read")
     owned_at = models.DateTimeField(null=True, blank=True, help_text="when its owner was last looked for")
 
+    outlined = models.PositiveIntegerField(default=0, help_text="events of the main log that the outline covers")
+    outlined_at = models.DateTimeField(null=True, blank=True)
+    outline_revision = models.PositiveIntegerField(default=0, help_text="rises with every change of the outline")
+    reviewed_by = models.ForeignKey("briefs.Actor", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    reviewed_at = models.DateTimeField(null=True, blank=True)
+
     class Meta:
         ordering = ["-active_at", "-pk"]
         constraints = [models.UniqueConstraint(fields=["program", "session_id"], name="session_once")]
@@ -85,7 +91,7 @@ class LogFile(models.Model):
     size = models.PositiveBigIntegerField(default=0, help_text="bytes, when it was last read")
     offset = models.PositiveBigIntegerField(default=0, help_text="bytes that were read")
     crc = models.PositiveBigIntegerField(default=0, help_text="CRC-32 of the bytes before the offset")
-    ends = models.CharField(max_length=64, blank=True, help_text="digest of the first and the last KB before the offset")
+    ends = models.CharField(max_length=64, blank=True, help_text="digest of the first and last KB before the offset")
     lines = models.PositiveIntegerField(default=0)
     events = models.PositiveIntegerField(default=0)
     state = models.BinaryField(default=b"", help_text="the adapter's, compressed JSON")

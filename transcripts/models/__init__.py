@@ -1,0 +1,25 @@
+"""What is kept of agents' logs: sessions with their events, and the outline of each."""
+
+from transcripts.models.outline import Segment, SegmentComment, SegmentUse
+from transcripts.models.session import (
+    Block,
+    ExpectedSession,
+    LogFile,
+    Session,
+    SessionCommit,
+    Taking,
+    TouchedFile,
+)
+
+__all__ = [
+    "Block",
+    "ExpectedSession",
+    "LogFile",
+    "Segment",
+    "SegmentComment",
+    "SegmentUse",
+    "Session",
+    "SessionCommit",
+    "Taking",
+    "TouchedFile",
+]

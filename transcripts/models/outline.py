@@ -1,0 +1,117 @@
+"""The outline of a session: its segments in order, what people changed in them, said of them, and made out of them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.db import models
+
+from transcripts.models.session import Session
+
+LINES: Final = ("next_steps", "key_decisions", "open_questions")
+EDITABLE: Final = ("title", "status", "summary", "outcome", *LINES)
+
+
+class Segment(models.Model):
+    """Events ``first`` to ``last`` of a session's main log, which are one unit of intent.
+
+    The segments of a session tile its events. The words are those of the segmenter or of a model; what a person put in
+    their place stands in ``edits``, so that a new run can change the former and not the latter.
+    """
+
+    class Status(models.TextChoices):
+        IN_PROGRESS = "in_progress", "In progress"
+        DONE = "done", "Done"
+        PARTIAL = "partial", "Partial"
+        ABANDONED = "abandoned", "Abandoned"
+
+    class How(models.TextChoices):
+        RULES = "rules"
+        MODEL = "model"
+
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="segments")
+    key = models.CharField(max_length=64, help_text="of its first event: its identity while the log grows")
+    position = models.PositiveIntegerField(help_text="from 1")
+    first = models.PositiveIntegerField(help_text="number of its first event")
+    last = models.PositiveIntegerField()
+    first_line = models.PositiveIntegerField()
+    last_line = models.PositiveIntegerField()
+    is_settled = models.BooleanField(default=False, help_text="its borders and words stay as they are")
+    phase = models.CharField(max_length=20, default="other")
+    how = models.CharField(max_length=10, choices=How.choices, default=How.RULES)
+
+    title = models.CharField(max_length=200, blank=True)
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.DONE, db_index=True)
+    summary = models.TextField(blank=True)
+    # A line is {"text": …, "event": number of the event that it was read from, or null where a person wrote it}.
+    outcome = models.JSONField(default=None, null=True, blank=True)
+    next_steps = models.JSONField(default=list, blank=True)
+    key_decisions = models.JSONField(default=list, blank=True)
+    open_questions = models.JSONField(default=list, blank=True)
+
+    files = models.JSONField(default=list, blank=True, help_text="{path, verb, times} each")
+    commits = models.JSONField(default=list, blank=True, help_text="{sha, subject, event} each")
+    usage = models.JSONField(default=dict, blank=True, help_text="input, cache_written, cache_read, output: tokens")
+    errors = models.PositiveIntegerField(default=0)
+    prompts = models.PositiveIntegerField(default=0)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    edits = models.JSONField(default=dict, blank=True, help_text="field -> what a person put there")
+    edited_by = models.ForeignKey("briefs.Actor", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    edited_at = models.DateTimeField(null=True, blank=True)
+    reviewed_by = models.ForeignKey("briefs.Actor", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    reviewed_at = models.DateTimeField(null=True, blank=True)
+    revision = models.PositiveIntegerField(default=1, help_text="rises whenever anything of it changes")
+
+    class Meta:
+        ordering = ["session_id", "position"]
+        constraints = [models.UniqueConstraint(fields=["session", "key"], name="segment_once")]
+
+    def __str__(self) -> str:
+        return f"segment {self.position} of session {self.session_id}"
+
+    def shown(self, field: str) -> Any:
+        """A field as people see it: their own words where they wrote some. ``field``: one of EDITABLE."""
+        return self.edits[field] if field in self.edits else getattr(self, field)
+
+
+class SegmentComment(models.Model):
+    """What somebody said of a segment."""
+
+    segment = models.ForeignKey(Segment, on_delete=models.CASCADE, related_name="comments")
+    actor = models.ForeignKey("briefs.Actor", on_delete=models.PROTECT, related_name="+")
+    body = models.TextField(help_text="markdown")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["at", "pk"]
+
+    def __str__(self) -> str:
+        return f"comment {self.pk} on {self.segment}"
+
+
+class SegmentUse(models.Model):
+    """What was made out of one line of a segment: a brief, a question, an entry of a trace. Once each."""
+
+    class Made(models.TextChoices):
+        BRIEF = "brief"
+        QUESTION = "question"
+        ENTRY = "entry"
+
+    segment = models.ForeignKey(Segment, on_delete=models.CASCADE, related_name="uses")
+    field = models.CharField(max_length=20, help_text="next_steps, open_questions or key_decisions")
+    text = models.TextField(help_text="of the line, when it was used")
+    text_key = models.CharField(max_length=32, help_text="digest of the text")
+    made = models.CharField(max_length=10, choices=Made.choices)
+    brief = models.ForeignKey("briefs.Brief", on_delete=models.CASCADE, related_name="+")
+    number = models.PositiveBigIntegerField(help_text="of the brief, the question, or the entry in its brief's trace")
+    actor = models.ForeignKey("briefs.Actor", on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["at", "pk"]
+        constraints = [models.UniqueConstraint(fields=["segment", "field", "text_key"], name="line_used_once")]
+
+    def __str__(self) -> str:
+        return f"{self.made} {self.number} out of {self.segment}"
