@@ -1,0 +1,128 @@
+"""Each of the nine panels of a brief, driven once, live: what one does there, and what it then shows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.factories import make_repository
+from tests.system.running import Flower
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+expect.set_options(timeout=20_000)
+
+
+@pytest.fixture(scope="module")
+def tokens(flower: Flower, repository: Path, tmp_path_factory) -> tuple[str, str]:
+    """An operator's and an agent's; and two projects."""
+    other = make_repository(tmp_path_factory.mktemp("further") / "site")
+    *_, operator, agent = flower.manage(
+        ["project_add", str(repository), "--slug", "sample"],
+        ["project_add", str(other), "--slug", "site"],
+        ["actor_token", "operator:other", "--kind", "operator"],
+        ["actor_token", "builder"],
+    )
+    flower.tokens += [operator, agent]
+    return operator, agent
+
+
+@pytest.fixture
+def brief(flower: Flower, tokens) -> int:
+    return int(flower.call(tokens[0], "brief_create", body="Nine panels", project="sample", spec="Do it.")["brief"])
+
+
+@pytest.fixture
+def at(page: Page, brief: int) -> Page:
+    page.goto(f"/briefs/{brief}/")
+    expect(page.locator("[data-live-state]")).to_have_text("live")
+    return page
+
+
+def test_every_panel_is_there_and_says_its_kicker(at: Page, flower: Flower, tokens, brief: int):
+    flower.call(tokens[0], "brief_ask", brief=brief, question="Which?")
+    expect(at.get_by_role("heading", name="Open questions")).to_be_visible()
+    kickers = {
+        "Spec": "canonical · plan",
+        "Open questions": "async · awaiting you",
+        "Dispatch": "hand-off · dispatch",
+        "Trace": "provenance · append-only",
+        "Relationships": "epic · dependencies",
+        "Participants": "agents · waves",
+        "Links": "trace · graph",
+        "Projects": "scope",
+        "Agent’s-eye view": "dogfood · read-only",
+    }
+    for heading, kicker in kickers.items():
+        panel = at.get_by_role("region", name=re.compile(f"^{heading}"))
+        expect(panel.locator(".kicker").first).to_have_text(kicker)
+        expect(panel.get_by_role("heading", level=2)).to_be_visible()
+
+
+def test_projects_one_is_concerned_another_primary(at: Page):
+    scope = at.locator("#scope")
+    scope.get_by_text("Change").click()
+    scope.get_by_label("Project").select_option("site")
+    scope.get_by_role("button", name="It concerns it too").click()
+    expect(scope.locator("li", has_text="site")).to_contain_text("concerned")
+    expect(at.locator("#head").get_by_role("link", name="site")).to_be_visible()
+    scope.locator("li", has_text="site").hover()
+    scope.get_by_role("button", name="site is not concerned").click()
+    expect(scope.locator("li", has_text="site")).to_have_count(0)
+    if not scope.get_by_label("Project").is_visible():
+        scope.get_by_text("Change").click()
+    scope.get_by_label("Project").select_option("site")
+    scope.get_by_role("button", name="Make it primary").click()
+    expect(scope.locator("li").first).to_contain_text("site")
+    expect(scope.locator("li").first).to_contain_text("primary")
+    expect(at.locator("#head").get_by_role("link", name="site")).to_be_visible()
+
+
+def test_participants_and_dispatch_follow_an_agent_that_claims(at: Page, flower: Flower, tokens, brief: int):
+    operator, agent = tokens
+    people = at.locator("#participants")
+    expect(people.locator("li")).to_have_count(1)
+    expect(at.locator("#dispatch")).to_contain_text("No dispatch requests yet — dispatch above")
+    at.locator("#dispatch-kind").select_option("direct")
+    at.get_by_label("Agent", exact=True).select_option("")
+    at.locator("#dispatch-form").get_by_role("button", name="Dispatch").click()
+    expect(at.locator(".requests .pill")).to_have_text("queued")
+    claim = flower.call(agent, "brief_claim", brief=brief)
+    builder = people.locator("li", has_text="builder")
+    expect(builder).to_contain_text("participant · active")
+    expect(builder).to_contain_text(re.compile(r"wave 1 · since \d\d:\d\d"))
+    expect(at.locator("#head .pill").first).to_have_text("in progress")
+    expect(at.locator("#dispatch .out")).to_contain_text("direct")
+    flower.call(agent, "brief_dispatch_progress", note="Half of it is done.", fence=claim["fence"])
+    expect(at.locator("#head .doing")).to_contain_text("Half of it is done.")
+    flower.call(operator, "brief_dispatch_cancel", dispatch=claim["dispatch"], why="enough")
+    expect(at.locator(".requests .pill")).to_have_text("cancelled")
+
+
+def test_the_epic_is_set_and_left_in_a_field_that_can_be_read(at: Page, flower: Flower, tokens):
+    epic = flower.call(tokens[0], "brief_create", body="The whole of it", project="sample")["brief"]
+    related = at.locator("#relationships")
+    related.get_by_text("Relate or merge").click()
+    field = related.get_by_label("Epic parent")
+    box = field.bounding_box()
+    assert box and box["width"] > 150, "a field to write in"
+    assert field.evaluate("field => getComputedStyle(field.closest('.field')).opacity") == "1"
+    field.fill(str(epic))
+    related.get_by_role("button", name="Set", exact=True).click()
+    expect(related.get_by_role("link", name=f"#{epic} The whole of it")).to_be_visible()
+    expect(at.locator("#head").get_by_text("epic · The whole of it")).to_be_visible()
+    related.locator("li", has_text="The whole of it").hover()
+    related.get_by_role("button", name=f"Take it out of the epic #{epic}").click()
+    expect(related).to_contain_text("none")
+
+
+def test_the_design_loop_and_the_agents_view(at: Page):
+    loop = at.get_by_role("switch", name="Design-loop")
+    loop.click()
+    expect(loop).to_have_attribute("aria-checked", "true")
+    expect(at.locator("#dispatch-kind")).to_contain_text("design pass")
+    expect(at.locator("#payload")).to_contain_text(re.compile(r"B · ~\d+ tokens"))
+    at.locator("#payload-open").click()
+    expect(at.locator("#payload-readable")).to_contain_text("Nine panels")
