@@ -283,11 +283,14 @@ def _questions_of(call: Event) -> list[str]:
     return [str(q["question"]) for q in asked or [] if isinstance(q, dict) and q.get("question")]
 
 
+_WORDS: Final = re.compile(r"\w+")
+
+
 def _distinct(lines: Sequence[Line]) -> list[Line]:
     seen: list[set[str]] = []
     kept: list[Line] = []
     for line in lines:
-        own = set(words(line.text)) or {line.text}
+        own = set(_WORDS.findall(line.text.lower())) or {line.text}
         if any(len(own & other) > 0.7 * min(len(own), len(other)) for other in seen):
             continue
         seen.append(own)

@@ -18,11 +18,11 @@ _BOLD: Final = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 _ITALIC: Final = re.compile(r"(?<![\w*])\*(?=\S)([^*]+?)(?<=\S)\*(?![\w*])")
 _SYMBOLS: Final = re.compile(r"[\U0001F000-\U0001FAFF☀-➿⬀-⯿️‍]|:[a-z_]{3,}:(?=\s|$)")
 _ARROWS: Final = re.compile(r"\s*(?:→|=>|⇒)\s*")
-_END: Final = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[A-Z0-9\"“‘'(\[/À-ÞА-Я]|$)")
+_END: Final = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?![a-zß-ÿа-я])")
 _SHORTENED: Final = re.compile(
     r"(?:\b(?:e\.g|i\.e|vs|cf|etc|approx|incl|resp|no|fig|dr|mr|mrs|st|[A-Za-z])|^\d+)\.$", re.I
 )
-_URL: Final = re.compile(r"<?https?://[^\s<>)\]]+>?")
+_URL: Final = re.compile(r"<?https?://[^\s<>)\]]*[^\s<>)\].,;:!?]>?")
 _GITHUB: Final = re.compile(r"github\.com/[\w.-]+/[\w.-]+/(pull|issues|commit|actions/runs)/([0-9a-f]+)")
 _DANGLING_WORDS: Final = (
     "a an the of to and or but in on at for with without from by as that which is are was were be it its this "

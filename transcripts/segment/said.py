@@ -147,6 +147,7 @@ def closing_statement(work: Work) -> tuple[str, int] | None:
                 text = shorter
             if sentence.is_item or text.endswith("?") or _PLANS.match(text) or _POINTS_BACK.match(text):
                 continue
+            text = prose.sentence_case(text) if text != sentence.text else text
             if SHORTEST <= len(text.split()) <= LONGEST and text[0].isupper() and text[-1] in ".!":
                 return text, step.answer
     return None

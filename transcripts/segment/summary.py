@@ -76,9 +76,10 @@ def _deeds(work: Work) -> str:
     parts: list[str] = []
     changed = sorted(work.changed, key=lambda file: -file.times)
     if changed:
-        edits = sum(file.times for file in changed)
         parts.append(
-            f"changed {_names(changed)} in {edits} edits" if edits > len(changed) else f"changed {_names(changed)}"
+            f"changed {_names(changed)} in {work.edits} edits"
+            if work.edits > len(changed)
+            else f"changed {_names(changed)}"
         )
     elif work.files and not work.commits:
         parts.append(f"read {_names(sorted(work.files, key=lambda file: -file.times))}")

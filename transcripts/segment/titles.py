@@ -198,7 +198,7 @@ def _candidates(work: Work) -> Iterator[str]:
         yield from _orders(prompt, work, only_reading=True)
     if opening:
         yield from _questions(opening)
-        yield from _complaints(opening)
+        yield from _complaints(opening, work)
     yield from (todo.text for todo in work.todos if is_order(todo.text.split(" ", 1)[0]))
     yield from _intents(work)
     for prompt in prompts:
@@ -343,7 +343,7 @@ def asked(question: str) -> str:
     return f"Answer “{text}?”"
 
 
-def _complaints(prompt: Event) -> Iterator[str]:
+def _complaints(prompt: Event, work: Work) -> Iterator[str]:
     """A statement is a finding to deal with: pasted review comments, error messages."""
     for sentence in prose.sentences(said(prompt))[:1]:
         text = re.sub(
@@ -352,7 +352,9 @@ def _complaints(prompt: Event) -> Iterator[str]:
             bare(sentence.text),
             flags=re.I,
         )
-        if len(text.split()) >= 2 and not text.endswith("?") and kind_of(text) is not Ask.CONSENT:
+        if kind_of(said(prompt)) in (Ask.CONSENT, Ask.CORRECTION) and work.changed:
+            continue
+        if len(text.split()) >= 2 and not text.endswith("?"):
             if (
                 is_order(text.split(" ", 1)[0])
                 and not _complains(text)

@@ -47,7 +47,7 @@ _VERBS: Final = (
     " rename render reorder reorganize repair replace reply report reproduce request require rerun rescan reseed "
     "reserve reset"
     " reshape resolve respect respond restart restore restrict restructure resume rethink retire retry return "
-    "reuse revamp revert"
+    "reuse revamp reverse revert"
     " review revise rewire rewrite rework roll rotate round run sanitize save scaffold scan schedule scope score "
     "search secure"
     " select send separate serialize serve set setup share shift ship shorten show shrink simplify skip slim "

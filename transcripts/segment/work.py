@@ -64,6 +64,7 @@ class Work:
     checks: list[Check] = field(default_factory=list)
     todos: tuple[Todo, ...] = ()
     todos_event: int = 0
+    edits: int = 0
     pull: tuple[str, int] | None = None  # number of a pull request that was opened here, and the event
     pushed: int = 0  # event of the last push that went through
     phase: Phase = Phase.OTHER
@@ -98,6 +99,7 @@ def work_of(events: Sequence[Event], steps: Sequence[Step], calls: dict[str, Eve
         _span(work, event)
         for touch in event.touches:
             verb, times = touched.get(touch.path, (touch.verb, 0))
+            work.edits += touch.verb is not Verb.READ
             touched[touch.path] = (max(verb, touch.verb, key=_STRENGTH.__getitem__), times + 1)
         work.commits += [CommitMade(c.sha, " ".join(c.subject.split()), number + 1) for c in event.commits]
         if event.todos:
