@@ -303,9 +303,7 @@ def test_decisions_are_choices():
         .say("I'll use blocks instead of one row per event, because rows are slow.")
         .edit("a.py")
     )
-    log.say(
-        "The network should be better now. It currently returns None instead of a list. I'm waiting rather than polling."
-    )
+    log.say("The network should be better now. It returns None instead of a list. I'm waiting rather than polling.")
     log.ask("no, never delete the raw log").say("Right.").edit("a.py").say("I've kept the raw log.")
     one = only(log)
     assert texts(one.key_decisions) == [

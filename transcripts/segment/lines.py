@@ -109,7 +109,7 @@ def _is_chat(text: str) -> bool:
 
 def _of_model(work: Work) -> Iterator[Line]:
     for step in work.steps:
-        for sentence in prose.sentences(step.text):
+        for sentence in step.sentences:
             text = _choosing(sentence.text)
             if not 6 <= len(text.split()) <= 45 or text.endswith("?"):
                 continue
@@ -184,7 +184,7 @@ def next_steps(work: Work, *, is_last: bool) -> list[Line]:
     found: list[Line] = []
     spoken = [step for step in work.steps if step.text.strip()]
     for step in spoken[-1:]:
-        for sentence in prose.sentences(step.text):
+        for sentence in step.sentences:
             text = sentence.text
             if (
                 text.endswith("?")
@@ -235,7 +235,7 @@ def open_questions(work: Work, following: Event | None) -> list[Line]:
         reply = following if last else steps[at + 1].prompt
         if not step.text or (reply is None and not last):
             continue  # the model went on by itself
-        for sentence in prose.sentences(step.text)[-6:]:
+        for sentence in step.sentences[-6:]:
             text = sentence.text
             if not text.endswith("?") or not 4 <= len(text.split()) <= 45 or _IDLE.match(text):
                 continue

@@ -56,10 +56,13 @@ def sentences(text: str) -> list[Sentence]:
 
 def plain(text: str) -> str:
     """One line without marks of Markdown; addresses of pages are shortened to what they name."""
-    text = _LINK.sub(lambda m: m[1] or m[2], _NUMBERED.sub(r"\1", text))
-    text = _URL.sub(lambda m: _named(m[0]), text)
-    text = _BOLD.sub(r"\2", text)
-    text = _ITALIC.sub(r"\1", text)
+    text = _NUMBERED.sub(r"\1", text)
+    if "](" in text:
+        text = _LINK.sub(lambda m: m[1] or m[2], text)
+    if "://" in text:
+        text = _URL.sub(lambda m: _named(m[0]), text)
+    if "*" in text or "__" in text:
+        text = _ITALIC.sub(r"\1", _BOLD.sub(r"\2", text))
     text = _SYMBOLS.sub("", text.replace("`", ""))
     text = _ARROWS.sub(" → ", text.replace("’", "'"))
     return re.sub(r"\s+([,.;:!?])(?=\s|$)", r"\1", " ".join(text.split())).strip(" -–—*")

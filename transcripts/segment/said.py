@@ -81,7 +81,7 @@ def reports(work: Work) -> list[Report]:
     found: list[Report] = []
     for place, step in enumerate(reversed(spoken)):
         closing = place == 0 or (place == 1 and not found)
-        for index, sentence in enumerate(prose.sentences(step.text)[:40]):
+        for index, sentence in enumerate(step.sentences[:40]):
             if text := as_report(sentence.text):
                 weight = (3.0 if closing else 1.0 / (1 + 0.2 * place)) + _weight(text, sentence, index, topic)
                 found.append(Report(text, step.answer, weight, -1000 * place + index, closing))
@@ -141,7 +141,7 @@ def in_past(text: str) -> str:
 def closing_statement(work: Work) -> tuple[str, int] | None:
     """The first whole statement of the last answer that has one, where nothing was reported: mostly an answer."""
     for step in reversed(work.steps):
-        for sentence in prose.sentences(step.text)[:8]:
+        for sentence in step.sentences[:8]:
             text = sentence.text
             while (shorter := _CHAT.sub("", text, count=1)) != text:
                 text = shorter

@@ -10,10 +10,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
 from transcripts.events import Event, Kind, Status, Verb
+
+from .prose import Sentence, sentences
 
 MAX_CALLS: Final = 12  # a longer run of silent calls would hide every change of work inside it
 
@@ -63,8 +66,15 @@ class Step:
     compacted: bool = False  # the context was summarised just before
     interrupted: bool = False
     answer: int = 0  # number of the event that holds ``text``, from 1
+    spoken: list[Sentence] | None = None  # of ``text``, once somebody asked
     at: int | None = None
     until: int | None = None
+
+    @property
+    def sentences(self) -> list[Sentence]:
+        if self.spoken is None:
+            self.spoken = sentences(self.text)
+        return self.spoken
 
     @property
     def first_number(self) -> int:
@@ -92,6 +102,7 @@ def phase_of(call: Event) -> Phase:
     return Phase.OTHER
 
 
+@lru_cache(maxsize=256)
 def command_phase(command: str) -> Phase:
     if _VCS.search(bare_command(command)):
         return Phase.VCS
@@ -103,6 +114,7 @@ def is_test(command: str) -> bool:
     return bool(checking_part(command))
 
 
+@lru_cache(maxsize=256)
 def checking_part(command: str) -> str:
     """The part of a shell line that checks the work; empty if none does."""
     return next((part for part in _APART.split(bare_command(command)) if _TEST.search(part)), "")

@@ -298,7 +298,7 @@ def subjects(work: Work) -> Iterator[str]:
 def _deeds(work: Work) -> Iterator[str]:
     """What the model says it did, latest words first: "Added tests for …"."""
     for step in reversed(work.steps):
-        for sentence in prose.sentences(step.text)[:12]:
+        for sentence in step.sentences[:12]:
             match = _OWN_WORDS.match(sentence.text)
             if not match or not FEWEST <= len(match["what"].split()) <= 30:
                 continue
