@@ -1,0 +1,209 @@
+"""The outline of a session in the database: made by rules as the log grows, and what people do with it.
+
+A run of the segmenter replaces what is open and leaves what is settled. What a person touched is settled, and so is all
+before it: segments must tile the session, so a border that stays keeps every border before it. The last segment stays
+open, because it grows; its beginning, which is its identity, does not move, and so people's words on it stay.
+
+Every write names the ``outline_revision`` that it began from: of two writers at once, the later one looks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from flower import live
+from flower.errors import Conflict
+from transcripts import blocks
+from transcripts.events import Event, Facts, Usage, Verb
+from transcripts.models import Block, Segment, Session
+from transcripts.segment import CommitMade, FileWork, Line, Phase, Status, segment
+from transcripts.segment import Segment as Made
+
+TRIES: Final = 5  # of a run that meets another writer each time
+BUSY: Final = "The outline changed meanwhile; look at it again."
+Result = TypeVar("Result")
+
+
+def refresh(number: int) -> bool:
+    """Bring the outline of a session up to its events. Returns whether anything changed.
+
+    Cuts and describes what is not settled; may run at any time, by anybody, twice at once.
+    """
+    for _ in range(TRIES):
+        session = Session.objects.filter(pk=number).first()
+        if session is None:
+            return False
+        events = events_of(session)
+        rows = list(session.segments.all())
+        found = segment(events, facts_of(session), _settled(rows))
+        try:
+            return _store(session, found, len(events))
+        except Conflict:
+            continue
+    return False  # the sweep looks again
+
+
+def behind() -> list[int]:
+    """Sessions whose outline does not cover their events."""
+    rows = Session.objects.exclude(outlined=F("events")).order_by("-active_at")
+    return list(rows.values_list("pk", flat=True)[:20])
+
+
+def events_of(session: Session) -> list[Event]:
+    """All events of the session's own log; event ``e14`` is the fourteenth."""
+    rows = Block.objects.filter(file__session=session, file__agent="").order_by("first")
+    return [event for payload in rows.values_list("payload", flat=True) for event in blocks.events_of(bytes(payload))]
+
+
+def facts_of(session: Session) -> Facts:
+    return Facts(
+        program=session.program,
+        session_id=session.session_id,
+        parent_id=session.parent_id,
+        cwd=session.cwd,
+        branch=session.branch,
+        version=session.version,
+        model=session.model,
+        title=session.title,
+        pull_requests=list(session.pull_requests),
+    )
+
+
+def change(session: Session, do: Callable[[Session], Result]) -> Result:
+    """Run a change of the outline: under the session's lock, which it gets, and announced when it is done."""
+    with transaction.atomic():
+        locked = Session.objects.select_for_update().get(pk=session.pk)
+        before = dict(locked.segments.values_list("pk", "revision"))
+        result = do(locked)
+        _announce(locked, before)
+    session.outline_revision = locked.outline_revision
+    return result
+
+
+# --- storing ----------------------------------------------------------------------------------------------------------
+
+
+def _store(session: Session, found: Sequence[Made], upto: int) -> bool:
+    """Make the rows say what was found. Raises Conflict when somebody wrote since the session was loaded."""
+    with transaction.atomic():
+        locked = Session.objects.select_for_update().get(pk=session.pk)
+        if locked.outline_revision != session.outline_revision:
+            raise Conflict(BUSY)
+        rows = {row.key: row for row in locked.segments.all()}
+        before = {row.pk: row.revision for row in rows.values()}
+        for position, made in enumerate(found, 1):
+            put(locked, rows.pop(made.key, None), made, position)
+        if rows:  # their first events begin no segment any more: the log was rewritten, or the open end cut anew
+            locked.segments.filter(pk__in=[row.pk for row in rows.values()]).delete()
+        locked.outlined, locked.outlined_at = upto, timezone.now()
+        locked.save(update_fields=["outlined", "outlined_at"])
+        return _announce(locked, before)
+
+
+def put(session: Session, row: Segment | None, made: Made, position: int) -> Segment:
+    """Write one segment where it differs from its row. What people wrote over it is not touched."""
+    columns = columns_of(made) | {"position": position}
+    if row is None:
+        return Segment.objects.create(session=session, key=made.key, **columns)
+    changed = [name for name, value in columns.items() if getattr(row, name) != value]
+    if changed:
+        for name in changed:
+            setattr(row, name, columns[name])
+        row.revision += 1
+        row.save(update_fields=[*changed, "revision"])
+    return row
+
+
+def columns_of(made: Made) -> dict[str, Any]:
+    return {
+        "first": made.first,
+        "last": made.last,
+        "first_line": made.first_line,
+        "last_line": made.last_line,
+        "is_settled": made.settled,
+        "phase": str(made.phase),
+        "title": made.title[:200],
+        "status": str(made.status),
+        "summary": made.summary,
+        "outcome": asdict(made.outcome) if made.outcome else None,
+        "next_steps": [asdict(line) for line in made.next_steps],
+        "key_decisions": [asdict(line) for line in made.key_decisions],
+        "open_questions": [asdict(line) for line in made.open_questions],
+        "files": [{"path": each.path, "verb": str(each.verb), "times": each.times} for each in made.files],
+        "commits": [asdict(each) for each in made.commits],
+        "usage": asdict(made.usage),
+        "errors": made.errors,
+        "prompts": made.prompts,
+        "started_at": _time(made.started_at),
+        "ended_at": _time(made.ended_at),
+    }
+
+
+def made_of(row: Segment) -> Made:
+    """A row as the segmenter knows it: without what people wrote over it."""
+    return Made(
+        key=row.key,
+        first=row.first,
+        last=row.last,
+        first_line=row.first_line,
+        last_line=row.last_line,
+        settled=row.is_settled,
+        title=row.title,
+        status=Status(row.status),
+        summary=row.summary,
+        outcome=Line(**row.outcome) if row.outcome else None,
+        next_steps=[Line(**line) for line in row.next_steps],
+        key_decisions=[Line(**line) for line in row.key_decisions],
+        open_questions=[Line(**line) for line in row.open_questions],
+        started_at=_milliseconds(row.started_at),
+        ended_at=_milliseconds(row.ended_at),
+        phase=Phase(row.phase),
+        files=[FileWork(each["path"], Verb(each["verb"]), each["times"]) for each in row.files],
+        commits=[CommitMade(**each) for each in row.commits],
+        usage=Usage(**row.usage),
+        errors=row.errors,
+        prompts=row.prompts,
+    )
+
+
+def _settled(rows: Sequence[Segment]) -> list[Made]:
+    kept: list[Made] = []
+    for row in rows:
+        if not row.is_settled:
+            break
+        kept.append(made_of(row))
+    return kept
+
+
+def _announce(session: Session, before: dict[int, int]) -> bool:
+    """Raise the outline's revision and tell its readers, if any segment is new, changed or gone."""
+    now = list(session.segments.order_by("position").values_list("pk", "revision"))
+    changed = [pk for pk, revision in now if before.get(pk) != revision]
+    if not changed and len(now) == len(before):
+        return False
+    session.outline_revision += 1
+    session.save(update_fields=["outline_revision"])
+    live.publish(
+        live.session_group(session.pk),
+        "outline.changed",
+        session=session.pk,
+        revision=session.outline_revision,
+        segments=changed,
+        order=[pk for pk, _ in now],
+    )
+    return True
+
+
+def _time(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _milliseconds(time: datetime | None) -> int | None:
+    return None if time is None else round(time.timestamp() * 1000)
