@@ -13,20 +13,41 @@ document.addEventListener("click", async event => {
   setTimeout(() => { button.textContent = words }, 1800);
 });
 
-// <a data-copy-from href="…"> copies what is at its address, in place of going there.
+// <a data-copy-from href="…"> copies what is at its address, in place of going there. That it did is said on the link,
+// also when a fresh panel brought another one meanwhile.
+let copied = null, timer;
+
+function mark() {
+  const link = copied && [...document.querySelectorAll("[data-copy-from]")].find(one => one.getAttribute("href") === copied);
+  if (!link || link.dataset.words) return;
+  link.dataset.words = link.textContent;
+  link.textContent = "copied";
+}
+document.addEventListener("htmx:oobAfterSwap", mark);
+
+function unmark() {
+  copied = null;
+  for (const link of document.querySelectorAll("[data-copy-from][data-words]")) {
+    link.textContent = link.dataset.words;
+    delete link.dataset.words;
+  }
+}
+
 document.addEventListener("click", async event => {
   const link = event.target.closest?.("[data-copy-from]");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || !navigator.clipboard) return;
   event.preventDefault();
-  const words = link.textContent;
   try {
     const answer = await fetch(link.href);
     if (!answer.ok) throw new Error(String(answer.status));
     await navigator.clipboard.writeText(await answer.text());
-    link.textContent = "copied";
   } catch {
     location.assign(link.href); // it is there to be read and marked
     return;
   }
-  setTimeout(() => { link.textContent = words }, 1800);
+  clearTimeout(timer);
+  unmark();
+  copied = link.getAttribute("href");
+  mark();
+  timer = setTimeout(unmark, 1800);
 });

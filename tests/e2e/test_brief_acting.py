@@ -88,6 +88,7 @@ def test_a_packet_is_copied(page: Page, flower, token, make):
     expect(page.locator(".requests .pill")).to_have_text("queued")
     page.locator("#dispatch").get_by_role("link", name="packet").click()
     expect(page.locator("#dispatch").get_by_text("copied")).to_be_visible()
+    expect(page.locator("#dispatch").get_by_role("link", name="packet")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()").startswith("You are being dispatched from flower")
     flower.call(token, "brief_dispatch_cancel", dispatch=_dispatch(flower, number), why="enough")
     expect(page.locator(".requests .pill")).to_have_text("cancelled")
