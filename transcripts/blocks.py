@@ -80,6 +80,10 @@ class Builder:
         self.size += size
         self.is_dirty = True
 
+    def emptied(self) -> Builder:
+        """Only what it is, without what is in it."""
+        return Builder(self.first, self.offset, self.first_line, self.last_line, self.size, is_stored=self.is_stored)
+
     def amend(self, amendment: Amendment) -> None:
         event = self.events[amendment.number - self.first]
         for name, value in amendment.changes.items():
@@ -113,11 +117,11 @@ def pack(value: Any) -> bytes:
     return zstandard.ZstdCompressor(level=LEVEL).compress(orjson.dumps(value))
 
 
-def unpack(packed: bytes) -> Any:
+def unpack(packed: bytes | memoryview[int]) -> Any:
     return orjson.loads(zstandard.ZstdDecompressor().decompress(bytes(packed)))
 
 
-def index_of(packed: bytes) -> Index:
+def index_of(packed: bytes | memoryview[int]) -> Index:
     found = unpack(packed)
     context = [0] * len(found["k"])
     for place, tokens in found["c"]:
@@ -125,14 +129,14 @@ def index_of(packed: bytes) -> Index:
     return Index(found["k"], found["t"], context, found["e"], found["m"], found["a"])
 
 
-def pairs_of(payload: bytes) -> Iterator[tuple[list[dict[str, Any]], bytes]]:
+def pairs_of(payload: bytes | memoryview[int]) -> Iterator[tuple[list[dict[str, Any]], bytes]]:
     """(events as plain values, raw line) for each line of a block."""
     parts = zstandard.ZstdDecompressor().decompress(bytes(payload)).split(b"\n")
     for place in range(0, len(parts) - 1, 2):
         yield orjson.loads(parts[place]), parts[place + 1]
 
 
-def events_of(payload: bytes) -> list[Event]:
+def events_of(payload: bytes | memoryview[int]) -> list[Event]:
     return [event_of(row) for rows, _ in pairs_of(payload) for row in rows]
 
 

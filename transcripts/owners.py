@@ -56,7 +56,9 @@ def find(facts: Facts, path: Path, when: datetime | None) -> Owner | None:
     if expected := _expected(facts):
         return expected
     answers = [answer for tell in _tellers if (answer := tell(facts, path, when)) is not None]
-    return next((answer for answer in answers if answer.is_exact), None) or next(iter(answers), None) or by_folder(facts)
+    return (
+        next((answer for answer in answers if answer.is_exact), None) or next(iter(answers), None) or by_folder(facts)
+    )
 
 
 def _expected(facts: Facts) -> Owner | None:
@@ -65,7 +67,9 @@ def _expected(facts: Facts) -> Owner | None:
     found = {row.session_id: row for row in rows}
     for name in names:
         if row := found.get(name):
-            return Owner(row.project_id, row.brief_id, row.process, row.dispatch, row.worktree, is_exact=name == names[0])
+            return Owner(
+                row.project_id, row.brief_id, row.process, row.dispatch, row.worktree, is_exact=name == names[0]
+            )
     return None
 
 
@@ -79,5 +83,5 @@ def by_folder(facts: Facts) -> Owner | None:
 
 
 def is_inside(path: str, folder: str) -> bool:
-    path, folder = os.path.normpath(path), os.path.normpath(folder)  # noqa: PTH206 - of another machine, maybe
+    path, folder = os.path.normpath(path), os.path.normpath(folder)
     return path == folder or path.startswith(folder.rstrip("/") + "/")

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 import posixpath
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
 import zstandard
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from briefs.models import Link, Project
@@ -23,6 +25,7 @@ from flower import live
 from flower.errors import Conflict
 from transcripts import blocks, owners
 from transcripts.adapters import Counts
+from transcripts.blocks import Builder
 from transcripts.events import Event, Facts, Verb
 from transcripts.models import Block, LogFile, Session, SessionCommit, TouchedFile
 from transcripts.owners import Owner
@@ -43,6 +46,8 @@ ADDED: Final = {  # the session's counter: the file's, summed over its files
 }
 OWN: Final = ("events", "prompts", "compactions", "forks", "context", "window")  # of the main log alone
 LARGEST: Final = 2**31 - 1
+_TABLE: Final = TouchedFile._meta.db_table
+_TOUCH_AGAIN: Final = f"UPDATE {_TABLE} SET times = times + %s, last = %s, at = %s WHERE id = %s"  # noqa: S608
 
 
 class Busy(Conflict):
@@ -57,6 +62,9 @@ class IsCopy(Exception):
         self.of = of
 
 
+Packed = dict[str, Any]  # the columns of a Block
+
+
 @dataclass(slots=True)
 class Touched:
     times: int
@@ -69,12 +77,12 @@ class Touched:
 class Batch:
     """What the next transaction writes."""
 
-    blocks: list[blocks.Builder] = field(default_factory=list)
+    blocks: list[Builder] = field(default_factory=list)  # that may still change
+    packed: list[tuple[Builder, Future[Packed]]] = field(default_factory=list)  # in the order of their making
     touched: dict[tuple[str, str], Touched] = field(default_factory=dict)
     commits: dict[str, SessionCommit] = field(default_factory=dict)
     size: int = 0  # bytes that were read
     new: int = 0
-    copied: int = 0
     clears: bool = False  # what was stored of this log goes first
 
     def note(self, first: int, events: list[Event], cwd: str) -> None:
@@ -82,7 +90,6 @@ class Batch:
         self.new += len(events)
         for number, event in enumerate(events, first):
             if "copied" in event.data:
-                self.copied += 1
                 continue
             for touch in event.touches:
                 key = (absolute(touch.path, cwd), str(touch.verb))
@@ -124,13 +131,13 @@ def is_unchanged(row: LogFile, stat: os.stat_result) -> bool:
     return (row.size, row.inode, row.changed) == (stat.st_size, inode(stat), str(stat.st_mtime_ns))
 
 
-def load(row: LogFile, number: int) -> blocks.Builder | None:
+def load(row: LogFile, number: int) -> Builder | None:
     """The stored block that holds an event, to be changed."""
     found = Block.objects.filter(file=row, first__lte=number).order_by("-first").first()
     return _builder(found) if found is not None and number <= found.last else None
 
 
-def load_tail(row: LogFile) -> blocks.Builder | None:
+def load_tail(row: LogFile) -> Builder | None:
     """The last block, where it is not full yet."""
     found = Block.objects.filter(file=row).order_by("-first").first()
     if found is None or found.size >= blocks.FULL or found.last - found.first + 1 >= blocks.FULL_EVENTS:
@@ -138,11 +145,19 @@ def load_tail(row: LogFile) -> blocks.Builder | None:
     return _builder(found)
 
 
-def _builder(row: Block) -> blocks.Builder:
-    keys = bytes(row.keys)
-    made = blocks.Builder(row.first, row.offset, row.first_line, row.last_line, row.size, is_stored=True)
+def _builder(row: Block) -> Builder:
+    made = Builder(row.first, row.offset, row.first_line, row.last_line, row.size, is_stored=True)
+    return _fill(made, bytes(row.keys), bytes(row.payload))
+
+
+def unpack(emptied: Builder, packed: Packed) -> Builder:
+    """A block that was put away, to be changed."""
+    return _fill(emptied.emptied(), packed["keys"], packed["payload"])
+
+
+def _fill(made: Builder, keys: bytes, payload: bytes) -> Builder:
     made.keys = [keys[i : i + 8] for i in range(0, len(keys), 8)]
-    for rows, raw in blocks.pairs_of(row.payload):
+    for rows, raw in blocks.pairs_of(payload):
         made.events += [blocks.event_of(each) for each in rows]
         made.lines.append((len(rows), raw))
     return made
@@ -150,21 +165,32 @@ def _builder(row: Block) -> blocks.Builder:
 
 def write(step: Step, batch: Batch) -> LogFile:
     """Write a batch and how far it goes. Raises Busy, IsCopy."""
-    compressor = zstandard.ZstdCompressor(level=blocks.LEVEL)
-    dirty = [(builder, _values(builder, compressor)) for builder in batch.blocks if builder.is_dirty]
+    dirty = [builder for builder in batch.blocks if builder.is_dirty]
+    packed = [*batch.packed, *[(builder, pack(builder)) for builder in dirty]]
+    values = [(builder.first, builder.is_stored, made.result()) for builder, made in packed]
     owner = _look_for_owner(step)
     try:
         with transaction.atomic():
-            row = _write(step, batch, dirty, owner)
+            row = _write(step, batch, values, owner)
     except IntegrityError as error:
         raise Busy(f"{step.path} is being read by another process.") from error
-    for builder, _ in dirty:
+    for builder in dirty:
         builder.is_stored, builder.is_dirty = True, False
-    batch.clears = False
     return row
 
 
-def _values(builder: blocks.Builder, compressor: zstandard.ZstdCompressor) -> dict[str, Any]:
+def pack(builder: Builder) -> Future[Packed]:
+    """Compress a block, on a thread: that needs no interpreter, and the next lines are read meanwhile."""
+    return _packer().submit(_pack, builder)
+
+
+@cache
+def _packer() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "pack")
+
+
+def _pack(builder: Builder) -> Packed:
+    compressor = zstandard.ZstdCompressor(level=blocks.LEVEL)
     return {
         "last": builder.last,
         "first_line": builder.first_line,
@@ -177,9 +203,7 @@ def _values(builder: blocks.Builder, compressor: zstandard.ZstdCompressor) -> di
     }
 
 
-def _write(
-    step: Step, batch: Batch, dirty: list[tuple[blocks.Builder, dict[str, Any]]], owner: Owner | None
-) -> LogFile:
+def _write(step: Step, batch: Batch, packed: list[tuple[int, bool, Packed]], owner: Owner | None) -> LogFile:
     row = step.row
     if row is None:
         row = _new_row(step, batch)
@@ -206,7 +230,7 @@ def _write(
     if batch.clears:
         for kind in (Block, TouchedFile, SessionCommit):
             kind.objects.filter(file=row).delete()
-    _write_blocks(row, dirty)
+    _write_blocks(row, packed)
     touches = _write_touched(row, batch)
     commits = _write_commits(row, batch)
     session = Session.objects.select_for_update().get(pk=row.session_id)
@@ -239,13 +263,13 @@ def _new_row(step: Step, batch: Batch) -> LogFile:
     return known
 
 
-def _write_blocks(row: LogFile, dirty: list[tuple[blocks.Builder, dict[str, Any]]]) -> None:
+def _write_blocks(row: LogFile, packed: list[tuple[int, bool, Packed]]) -> None:
     made = []
-    for builder, values in dirty:
-        if builder.is_stored:
-            Block.objects.filter(file=row, first=builder.first).update(**values)
+    for first, is_stored, values in packed:
+        if is_stored:
+            Block.objects.filter(file=row, first=first).update(**values)
         else:
-            made.append(Block(file=row, first=builder.first, **values))
+            made.append(Block(file=row, first=first, **values))
     if made:
         Block.objects.bulk_create(made, batch_size=BLOCKS_AT_ONCE)
 
@@ -260,21 +284,29 @@ def _write_touched(row: LogFile, batch: Batch) -> bool:
     for (path, verb), touched in batch.touched.items():
         key = keys[path, verb]
         if each := known.get((key, verb)):
-            each.times += touched.times
-            each.last, each.at = touched.last, time_of(touched.at) or each.at
-            changed.append(each)
+            at = connection.ops.adapt_datetimefield_value(time_of(touched.at) or each.at)
+            changed.append((touched.times, touched.last, at, each.pk))
         else:
             name = path.rpartition("/")[2].rpartition("\\")[2]
             made.append(
                 TouchedFile(
-                    session_id=row.session_id, file=row, path=path[-1000:], path_key=key, name=name[-255:], verb=verb,
-                    times=touched.times, first=touched.first, last=touched.last, at=time_of(touched.at),
-                )  # fmt: skip
+                    session_id=row.session_id,
+                    file=row,
+                    path=path[-1000:],
+                    path_key=key,
+                    name=name[-255:],
+                    verb=verb,
+                    times=touched.times,
+                    first=touched.first,
+                    last=touched.last,
+                    at=time_of(touched.at),
+                )
             )
     if made:
         TouchedFile.objects.bulk_create(made, batch_size=200)
     if changed:
-        TouchedFile.objects.bulk_update(changed, ["times", "last", "at"], batch_size=100)
+        with connection.cursor() as cursor:  # bulk_update took as long as everything else together
+            cursor.executemany(_TOUCH_AGAIN, changed)
     return bool(made)
 
 

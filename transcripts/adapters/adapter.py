@@ -15,6 +15,8 @@ from transcripts.events import Event, Facts, Kind, Usage
 
 OPEN_CALLS: Final = 256  # calls whose result is still awaited; an older one's result is shown without its tool
 OPEN_MESSAGES: Final = 32
+_COUNTED: Final = frozenset({Kind.PROMPT, Kind.COMPACTION})
+_OWN_WORK: Final = frozenset({Kind.PROMPT, Kind.ANSWER, Kind.CALL, Kind.RESULT})
 
 
 @dataclass(slots=True)
@@ -59,10 +61,15 @@ class Message:
     usage: Usage
 
 
+_NOTHING: Final = Usage()
+_NO_USAGE: Final[dict[str, Any]] = {"usage": None}
+
+
 class Adapter:
     """``name`` is the file's, without its folder: it may tell the session's id. ``state`` is what ``state()`` gave."""
 
     program: ClassVar[str]
+    has_ids: ClassVar[bool] = True  # keys are the program's own ids; else they may be equal in unrelated sessions
 
     def __init__(self, name: str = "", state: dict[str, Any] | None = None, keys: Keys | None = None) -> None:
         state = state or {}
@@ -121,10 +128,11 @@ class Adapter:
         counts = self.counts
         counts.events += 1
         kind = event.kind
-        if kind is Kind.PROMPT and not event.agent:
-            counts.prompts += 1
-        elif kind is Kind.COMPACTION:
-            counts.compactions += 1
+        if kind in _COUNTED:
+            if kind == "compaction":
+                counts.compactions += 1
+            elif not event.agent:
+                counts.prompts += 1
         if event.is_error:
             counts.errors += 1
         if counts.events == 1 and self.find_original is not None:
@@ -134,6 +142,9 @@ class Adapter:
             if self._is_copy:
                 counts.copied += 1
                 event.data["copied"] = True
+            elif counts.copied and kind in _OWN_WORK and not event.agent:
+                self.inherited = None  # the copy is over
+                self.more.pop("original", None)
         at = event.at
         if at is not None:
             if counts.first_at is None or at < counts.first_at:
@@ -149,9 +160,9 @@ class Adapter:
     def spend(self, name: str, number: int, usage: Usage, event: Event | None) -> None:
         """Note the tokens of a message, so far. The last word counts, and it is shown on the message's last event."""
         known = self.messages.pop(name, None)
-        before = known.usage if known else Usage()
+        before = known.usage if known else _NOTHING
         if known and known.number != number:
-            self.amend(known.number, usage=None)
+            self.amended.append(Amendment(known.number, _NO_USAGE))
         if event is not None:
             event.usage = usage
         else:

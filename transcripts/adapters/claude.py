@@ -42,6 +42,7 @@ QUIET: Final = frozenset(
         "agent-name",
     }
 )
+_ANSWER, _THINKING, _CALL, _RESULT = Kind.ANSWER, Kind.THINKING, Kind.CALL, Kind.RESULT  # an enum's lookup is slow
 QUIET_NOTICES: Final = frozenset({"turn_duration", "microcompact_boundary", "bridge_status"})
 CHAINS: Final = (
     512  # records of running sub-agents whose followers are still recognised, in files that have them inline
@@ -66,6 +67,7 @@ _PATHS: Final = {
     "NotebookEdit": ("notebook_path", Verb.EDITED),
     "Write": ("file_path", Verb.WRITTEN),
 }
+_TICK: Final = b'"type":"progress","data":{"type":"'
 _AGENT_FILE: Final = re.compile(r"agent-([A-Za-z0-9_-]+)\.jsonl")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -84,6 +86,21 @@ def is_record(record: Record) -> bool:
     return "sessionId" in record and isinstance(kind, str)
 
 
+def is_tick(raw: bytes) -> bool:
+    """A progress record of the main chain, seen without parsing it: every third record is one, in some logs four of
+    five. Anything unusual about the line (it could hold a second record) leaves it to the parser."""
+    place = raw.find(_TICK, 0, 800)
+    return (
+        place > 0
+        and raw.startswith(b'{"parentUuid":')
+        and raw.find(b'"isSidechain":false', 0, 100) > 0
+        and raw.count(b"{", 0, place) == 1
+        and raw.endswith(b"}")
+        and raw.find(b'{"parentUuid"', 1) < 0
+        and raw.count(b'{"type"') == 1
+    )
+
+
 class Claude(Adapter):
     program = "claude"
 
@@ -93,11 +110,19 @@ class Claude(Adapter):
             self.facts.agent_id = found[1]
         elif found := _UUID.match(name):
             self.facts.session_id = found[0]
+        self._envelope: tuple[Any, ...] = ()
         self._own_id = self.facts.session_id if _UUID.match(name) else ""
         more = self.more
         self.chains: dict[str, str] = more.setdefault("chains", {})  # uuid -> the sub-agent that wrote it
         self.errands: dict[str, str] = more.setdefault("errands", {})  # digest of a sub-agent's orders -> the call
         self.todos: list[list[str]] = more.setdefault("todos", [])  # id, text, status
+
+    def feed(self, line: int, raw: bytes) -> list[Event]:
+        if is_tick(raw):
+            self.counts.lines += 1
+            self.counts.records += 1
+            return []
+        return super().feed(line, raw)
 
     def take(self, line: int, record: Record) -> None:
         kind = record.get("type")
@@ -114,15 +139,26 @@ class Claude(Adapter):
             self._aside(line, record)
 
     def _is_new(self, record: Record) -> bool:
-        if record["key"] in self.keys:
-            self.counts.repeated += 1
-            return False
-        return True
+        if self.keys.add(record["key"]):
+            return True
+        self.counts.repeated += 1
+        return False
 
     def _open(self, record: Record) -> str:
         """Read the envelope; the sub-agent that the record is of. The record gets a ``key`` if it has no uuid."""
         facts = self.facts
-        session = text(record.get("sessionId"))
+        uuid = record.get("uuid")
+        record["key"] = uuid if uuid and isinstance(uuid, str) else digest(as_json(record))
+        envelope = (record.get("sessionId"), record.get("cwd"), record.get("gitBranch"), record.get("version"))
+        if envelope != self._envelope:  # the same in most records
+            self._envelope = envelope
+            self._read_envelope(*map(text, envelope))
+        if facts.agent_id or record.get("isSidechain"):
+            return self._agent(record)
+        return ""
+
+    def _read_envelope(self, session: str, cwd: str, branch: str, version: str) -> None:
+        facts = self.facts
         if session and session != self._own_id:
             if not self._own_id:
                 if facts.session_id and session != facts.session_id and not facts.agent_id:
@@ -130,13 +166,9 @@ class Claude(Adapter):
                 facts.session_id = session
             elif not facts.agent_id:
                 facts.parent_id = session
-        if not facts.cwd:
-            facts.cwd = text(record.get("cwd"))
-        facts.branch = text(record.get("gitBranch")) or facts.branch
-        facts.version = text(record.get("version")) or facts.version
-        uuid = text(record.get("uuid"))
-        record["key"] = uuid or digest(as_json(record))
-        return self._agent(record)
+        facts.cwd = facts.cwd or cwd
+        facts.branch = branch or facts.branch
+        facts.version = version or facts.version
 
     def _agent(self, record: Record) -> str:
         if self.facts.agent_id:
@@ -154,8 +186,11 @@ class Claude(Adapter):
     def _give(self, record: Record, event: Event) -> int:
         """Give out; the first event of a record has the record's key, the others a number after it."""
         part = record["part"] = record.get("part", -1) + 1
-        event.key = f"{record['key']}:{part}" if part else record["key"]
-        self.keys.add(event.key)
+        if part:
+            event.key = f"{record['key']}:{part}"
+            self.keys.add(event.key)
+        else:
+            event.key = record["key"]  # known since ``_is_new``
         return self.give(event)
 
     # --- the model
@@ -180,11 +215,9 @@ class Claude(Adapter):
         last: Event | None = None
         given = 0
         for block in [{"type": "text", "text": content}] if isinstance(content, str) else items(content):
-            event = self._block(line, mapping(block))
+            event = self._block(line, block) if isinstance(block, dict) else None
             if event is not None:
                 event.at, event.agent, event.message, event.model = when, agent, name, model
-                if event.kind is Kind.CALL or event.kind is Kind.RESULT:
-                    event.agent = agent
                 given = self._give(record, event)
                 last = event
         self._count(record, message, name, agent, given, last)
@@ -211,15 +244,15 @@ class Claude(Adapter):
 
     def _block(self, line: int, block: Record) -> Event | None:
         kind = block.get("type")
-        if kind == "text":
-            said = text(block.get("text"))
-            return Event(line, Kind.ANSWER, "-", said) if said else None
-        if kind == "thinking":
-            return Event(line, Kind.THINKING, "-", text(block.get("thinking")))
-        if kind == "redacted_thinking":
-            return Event(line, Kind.THINKING, "-", "", data={"redacted": True})
         if kind == "tool_use" or kind == "server_tool_use":
             return self._call(line, block)
+        if kind == "text":
+            said = text(block.get("text"))
+            return Event(line, _ANSWER, "-", said) if said else None
+        if kind == "thinking":
+            return Event(line, _THINKING, "-", text(block.get("thinking")))
+        if kind == "redacted_thinking":
+            return Event(line, _THINKING, "-", "", data={"redacted": True})
         if isinstance(kind, str) and kind.endswith("_tool_result"):  # of a tool that ran at the service
             call = text(block.get("tool_use_id"))
             tool = self.calls.pop(call, [""])[0]
@@ -230,7 +263,8 @@ class Claude(Adapter):
     def _call(self, line: int, block: Record) -> Event:
         tool, call, given = text(block.get("name")), text(block.get("id")), mapping(block.get("input"))
         command = text(given.get("command")) if tool == "Bash" else ""
-        event = Event(line, Kind.CALL, "-", as_json(block.get("input")), tool=tool, call=call, command=command)
+        shown = as_json(block.get("input"))
+        event = Event(line, _CALL, "-", shown, tool=tool, call=call, command=command)
         self.called(call, tool, command)
         if place := _PATHS.get(tool):
             path = text(given.get(place[0]))
@@ -280,7 +314,8 @@ class Claude(Adapter):
                 self._result(line, record, block, when, agent)
                 is_answer = True
         if is_answer:
-            self._beside(line, record, blocks, when, agent)
+            if len(blocks) > 1:
+                self._beside(line, record, blocks, when, agent)
             return
         said = flat(content)
         pictures = images(blocks)
@@ -305,7 +340,7 @@ class Claude(Adapter):
         said = flat(content)
         structured = record.get("toolUseResult")
         is_error = block.get("is_error") is True
-        event = Event(line, Kind.RESULT, "-", said, when, agent, tool=tool, call=call, is_error=is_error)
+        event = Event(line, _RESULT, "-", said, when, agent, tool=tool, call=call, is_error=is_error)
         if tool in _SHELLS:
             if is_error:
                 event.exit_code = exit_code(said)
@@ -320,7 +355,7 @@ class Claude(Adapter):
                 event.data["created"] = True
             if helper := text(structured.get("agentId")):
                 event.data["agent"] = helper
-        if pictures := images(content):
+        if isinstance(content, list) and (pictures := images(content)):
             event.data["images"] = pictures
         self._give(record, event)
 

@@ -83,6 +83,7 @@ def is_record(record: Record) -> bool:
 
 class Codex(Adapter):
     program = "codex"
+    has_ids = False
 
     def __init__(self, name: str = "", state: dict[str, Any] | None = None, keys: Keys | None = None) -> None:
         super().__init__(name, state, keys)

@@ -103,9 +103,9 @@ def items(value: Any) -> list[Any]:
 
 def number(value: Any) -> int:
     """A count: never negative, never beyond what a column holds; 0 for what is none."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 2**53:
-        return int(value)
-    return 0
+    if type(value) is int and 0 <= value < 2**53:
+        return value
+    return int(value) if isinstance(value, float) and 0 <= value < 2**53 else 0
 
 
 @lru_cache(maxsize=256)  # an event and the item that it repeats share their time
@@ -189,7 +189,7 @@ class Keys:
 
     def add(self, key: str) -> bool:
         """Was this key new? It is known from now on."""
-        short = shorten(key)
+        short = blake2b(key.encode("utf-8", "replace"), digest_size=KEY_BYTES).digest()
         if short in self._known or (self._packed and self._is_packed(short)):
             return False
         self._known.add(short)
