@@ -1,0 +1,293 @@
+"""The outline of a session in the database: it grows with the log, and what people did with it stays."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from briefs import trace
+from briefs.models import Brief, Question
+from briefs.services import briefs
+from flower import live
+from flower.errors import Conflict, Invalid, NotFound
+from tests import factories
+from tests.transcripts import stored
+from tests.transcripts.building import Log
+from transcripts.models import Segment, SegmentUse, Session
+from transcripts.services import outlines, outlining
+
+pytestmark = pytest.mark.django_db
+
+TOPICS = ("parser", "cache", "login", "billing", "search", "colours", "locks", "docs")
+
+
+def work(log: Log, topic: str, steps: int = 4) -> Log:
+    """A piece of work with its own words and files, which ends with a commit."""
+    log.ask(f"Rewrite the {topic} module so that the {topic} tests pass and the {topic} page is quick")
+    for number in range(steps):
+        log.say(f"Now the {topic} file number {number} of the {topic} module.")
+        log.read(f"src/{topic}/part{number}.py").edit(f"src/{topic}/part{number}.py")
+    log.commit(f"Make the {topic} quick")
+    log.say(f"The {topic} module is rewritten. Next: measure the {topic} on real data.")
+    return log
+
+
+@pytest.fixture
+def mike():
+    return factories.operator()
+
+
+@pytest.fixture
+def log() -> Log:
+    log = Log()
+    for topic in TOPICS[:4]:
+        work(log, topic)
+    return log
+
+
+@pytest.fixture
+def session(log) -> Session:
+    made = stored.session(log)
+    assert outlining.refresh(made.pk)
+    made.refresh_from_db()
+    return made
+
+
+def tiles(session: Session) -> None:
+    rows = list(session.segments.order_by("position"))
+    assert [row.position for row in rows] == list(range(1, len(rows) + 1))
+    assert rows[0].first == 1 and rows[-1].last == session.events
+    assert all(after.first == before.last + 1 for before, after in pairwise(rows))
+    assert all(after.first_line == before.last_line + 1 for before, after in pairwise(rows))
+
+
+def test_the_outline_covers_the_log_and_a_second_run_changes_nothing(session):
+    tiles(session)
+    assert session.segments.count() >= 3
+    before = list(session.segments.values())
+    revision = session.outline_revision
+    assert not outlining.refresh(session.pk)
+    assert list(session.segments.values()) == before
+    session.refresh_from_db()
+    assert session.outline_revision == revision
+    assert session.outlined == session.events
+
+
+def test_segments_keep_their_identity_while_the_log_grows(session, log):
+    before = {row.key: row.pk for row in session.segments.all()}
+    for topic in TOPICS[4:]:
+        work(log, topic)
+        stored.grow(session, log.events)
+        assert outlining.refresh(session.pk)
+        session.refresh_from_db()
+        tiles(session)
+    after = {row.key: row.pk for row in session.segments.all()}
+    assert len(after) > len(before)
+    kept = before.keys() & after.keys()
+    assert kept and all(before[key] == after[key] for key in kept)
+
+
+def test_a_row_is_what_the_segmenter_made(session):
+    for row in session.segments.all():
+        made = outlining.made_of(row)
+        assert outlining.columns_of(made) | {"position": row.position} == {
+            name: getattr(row, name) for name in [*outlining.columns_of(made), "position"]
+        }
+
+
+def test_readers_are_told_which_segments_changed(session, log, mike, monkeypatch):
+    told = []
+    monkeypatch.setattr(live, "publish", lambda group, kind, **data: told.append((group, kind, data)))
+    second = session.segments.get(position=2)
+    outlines.edit(second, "title", "A better title", actor=mike)
+    (message,) = told
+    assert message[:2] == (live.session_group(session.pk), "outline.changed")
+    assert message[2]["segments"] == [second.pk]
+    assert message[2]["order"] == list(session.segments.order_by("position").values_list("pk", flat=True))
+
+
+def test_what_a_person_wrote_stays_over_later_runs(session, log, mike):
+    second = session.segments.get(position=2)
+    outlines.edit(second, "title", "  A better\n title ", actor=mike)
+    outlines.edit(second, "next_steps", ["Call the customer", "", second.next_steps[0]["text"]] if second.next_steps
+                  else ["Call the customer", ""], actor=mike)  # fmt: skip
+    for topic in TOPICS[4:]:
+        work(log, topic)
+    stored.grow(session, log.events)
+    outlining.refresh(session.pk)
+    row = Segment.objects.get(pk=second.pk)
+    assert row.shown("title") == "A better title"
+    assert row.shown("next_steps")[0] == {"text": "Call the customer", "event": None}
+    assert row.title == second.title, "what was made is still there"
+    assert row.edited_by == mike and row.is_settled
+    assert (row.first, row.last) == (second.first, second.last)
+    outlines.unedit(row, "title", actor=mike)
+    assert Segment.objects.get(pk=second.pk).shown("title") == second.title
+
+
+def test_a_line_that_is_kept_keeps_its_evidence(session, mike):
+    row = next(row for row in session.segments.all() if row.next_steps)
+    line = row.next_steps[0]
+    outlines.edit(row, "next_steps", ["First this", line["text"]], actor=mike)
+    row.refresh_from_db()
+    assert row.shown("next_steps") == [{"text": "First this", "event": None}, line]
+    outlines.edit(row, "next_steps", [each["text"] for each in row.next_steps], actor=mike)
+    row.refresh_from_db()
+    assert row.edits == {}, "the same words as were made are no edit"
+
+
+def test_the_last_segment_is_edited_while_it_grows(session, log, mike):
+    last = session.segments.order_by("position").last()
+    outlines.edit(last, "title", "What is going on", actor=mike)
+    log.say("One more thing in the same place.").edit("src/billing/part9.py").say("That was it.")
+    stored.grow(session, log.events)
+    outlining.refresh(session.pk)
+    session.refresh_from_db()
+    tiles(session)
+    row = Segment.objects.get(pk=last.pk)
+    assert row.shown("title") == "What is going on"
+    assert row.last > last.last
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("title", " \n ", "needs a title"),
+        ("title", "x" * 201, "at most 200"),
+        ("status", "great", "no status"),
+        ("first", "1", "cannot be edited"),
+        ("next_steps", "a text", "list of lines"),
+        ("summary", ["a", "list"], "one text"),
+        ("summary", "x" * 20_001, "At most 20,000"),
+        ("open_questions", ["?"] * 51, "At most 50"),
+    ],
+)
+def test_words_that_cannot_be_are_refused_and_change_nothing(session, mike, field, value, sentence):
+    row = session.segments.get(position=1)
+    before = Segment.objects.filter(pk=row.pk).values().get()
+    with pytest.raises(Invalid, match=sentence):
+        outlines.edit(row, field, value, actor=mike)
+    assert Segment.objects.filter(pk=row.pk).values().get() == before
+
+
+def test_two_segments_become_one_and_stay_so(session, log, mike):
+    first, second = session.segments.order_by("position")[:2]
+    outlines.comment(second, "What about this?", actor=mike)
+    outlines.edit(second, "next_steps", ["Do it again"], actor=mike)
+    count = session.segments.count()
+    merged = outlines.merge(first, actor=mike)
+    assert (merged.pk, merged.first, merged.last) == (first.pk, first.first, second.last)
+    assert session.segments.count() == count - 1
+    assert [each.body for each in merged.comments.all()] == ["What about this?"]
+    assert "Do it again" in [line["text"] for line in merged.shown("next_steps")]
+    assert {commit["sha"] for commit in merged.commits} >= {commit["sha"] for commit in second.commits}
+    for topic in TOPICS[4:]:
+        work(log, topic)
+    stored.grow(session, log.events)
+    outlining.refresh(session.pk)
+    session.refresh_from_db()
+    tiles(session)
+    again = Segment.objects.get(pk=first.pk)
+    assert (again.first, again.last) == (merged.first, merged.last)
+
+
+def test_the_last_segment_has_nothing_to_be_merged_with(session, mike):
+    with pytest.raises(Conflict, match="no next one"):
+        outlines.merge(session.segments.order_by("position").last(), actor=mike)
+
+
+def test_a_segment_is_split_before_a_step_and_stays_so(session, log, mike):
+    row = session.segments.order_by("position").first()
+    middle = (row.first + row.last) // 2
+    first, second = outlines.split(row, middle, actor=mike)
+    assert first.pk == row.pk and second.position == 2
+    assert second.first <= middle and second.last == row.last
+    session.refresh_from_db()
+    tiles(session)
+    assert outlining.refresh(session.pk) in (True, False)
+    assert Segment.objects.get(pk=second.pk).first == second.first
+    for topic in TOPICS[4:]:
+        work(log, topic)
+    stored.grow(session, log.events)
+    outlining.refresh(session.pk)
+    session.refresh_from_db()
+    tiles(session)
+    assert Segment.objects.get(pk=second.pk).last == second.last
+
+
+@pytest.mark.parametrize("event", [0, 1, -5, 10**9])
+def test_a_split_outside_of_the_segment_is_refused(session, mike, event):
+    row = session.segments.order_by("position").first()
+    before = list(session.segments.values())
+    with pytest.raises(Invalid, match="cannot be split"):
+        outlines.split(row, event, actor=mike)
+    assert list(session.segments.values()) == before
+
+
+def test_review_marks_segments_and_sessions(session, mike):
+    row = outlines.review(session.segments.get(position=1), True, actor=mike)
+    assert row.reviewed_by == mike and row.reviewed_at
+    assert outlines.review(row, False, actor=mike).reviewed_at is None
+    outlines.review_session(session, True, actor=mike)
+    assert not session.segments.filter(reviewed_at=None).exists()
+    assert Session.objects.get(pk=session.pk).reviewed_by == mike
+    outlines.review_session(session, False, actor=mike)
+    assert Session.objects.get(pk=session.pk).reviewed_at is None
+
+
+def test_a_segment_that_is_gone_is_said_so(session, mike):
+    row = session.segments.get(position=1)
+    Segment.objects.filter(pk=row.pk).delete()
+    for act in (lambda: outlines.review(row, True, actor=mike), lambda: outlines.comment(row, "Hm.", actor=mike)):
+        with pytest.raises(NotFound, match="not there any more"):
+            act()
+
+
+# --- what is made of a line -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def briefed(session, mike, tmp_path) -> Session:
+    project = factories.make_project(tmp_path / "sample")
+    session.project = project
+    session.brief = briefs.capture("The whole work", actor=mike, project=project)
+    session.save()
+    row = session.segments.get(position=1)
+    outlines.edit(row, "next_steps", ["Measure it on real data"], actor=mike)
+    outlines.edit(row, "open_questions", ["Which data?"], actor=mike)
+    outlines.edit(row, "key_decisions", ["Keep the old parser for a month"], actor=mike)
+    return session
+
+
+def test_a_next_step_becomes_a_brief_once(briefed, mike):
+    row = briefed.segments.get(position=1)
+    made = outlines.use(row, "next_steps", "Measure it on  real data", actor=mike)
+    brief = Brief.objects.get(pk=made.number)
+    assert brief.title == "Measure it on real data"
+    assert brief.project == briefed.project
+    assert brief.links.filter(kind="brief", target=str(briefed.brief_id)).exists()
+    assert outlines.use(row, "next_steps", "Measure it on real data", actor=mike) == made
+    assert SegmentUse.objects.count() == 1
+
+
+def test_a_question_and_a_decision_go_to_the_sessions_brief(briefed, mike):
+    row = briefed.segments.get(position=1)
+    asked = outlines.use(row, "open_questions", "Which data?", actor=mike)
+    assert Question.objects.get(pk=asked.number).brief == briefed.brief
+    decided = outlines.use(row, "key_decisions", "Keep the old parser for a month", actor=mike)
+    entry = briefed.brief.trace.get(seq=decided.number)
+    assert entry.kind == trace.Kind.NOTE and "Keep the old parser" in entry.body
+
+
+def test_what_cannot_be_used_is_refused(briefed, mike):
+    row = briefed.segments.get(position=1)
+    with pytest.raises(Invalid, match="not there any more"):
+        outlines.use(row, "next_steps", "Something else", actor=mike)
+    with pytest.raises(Invalid, match="Nothing can be made"):
+        outlines.use(row, "summary", "x", actor=mike)
+    Session.objects.filter(pk=briefed.pk).update(brief=None)
+    row = Segment.objects.get(pk=row.pk)
+    with pytest.raises(Conflict, match="no brief"):
+        outlines.use(row, "open_questions", "Which data?", actor=mike)
+    assert not SegmentUse.objects.exists()
