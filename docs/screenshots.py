@@ -38,16 +38,22 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# What is shot: the page, how, and the size of the window.
-SHOTS = [
+Shot = tuple[str, str, int, int]
+# What is shot: the page, how (empty: light, and all of it), and the size of the window.
+SHOTS: list[Shot] = [
     ("board", "light", 1240, 770),
     ("board", "dark", 1240, 770),
+    ("columns", "light", 1360, 620),
+    ("columns", "dark", 1360, 620),
     ("brief", "light", 1240, 1160),
     ("brief", "dark", 1240, 1160),
     ("brief", "narrow", 390, 844),
     ("dispatch", "light", 1240, 1000),
     ("dispatch", "dark", 1240, 1000),
 ]
+
+# The example brief, whole: every panel and label of the page that flower follows.
+SEED_SHOTS: list[Shot] = [("seed-brief", "", 1240, 900)]
 
 FILES = {
     "README.md": "# Shop\n\nA small shop: a cart, a checkout, a mailer.\n",
@@ -182,26 +188,35 @@ def tell_the_story(flower: System, folder: Path) -> tuple[int, int]:
     return merged, dispatch
 
 
-def look(browser: Browser, flower: System, brief: int, dispatch: int) -> None:
+def enter(browser: Browser, flower: System) -> Any:
+    """What a browser knows after the login link, which opens one browser only."""
     context = browser.new_context()
     context.new_page().goto(flower.login)
-    session = context.storage_state()
-    pages = {"board": "/briefs/", "brief": f"/briefs/{brief}/", "dispatch": f"/dispatches/{dispatch}/"}
-    for name, kind, width, height in SHOTS:
+    return context.storage_state()
+
+
+def look(browser: Browser, flower: System, session: Any, pages: dict[str, str], shots: list[Shot]) -> None:
+    for name, kind, width, height in shots:
         page = browser.new_context(
             storage_state=session,
             viewport={"width": width, "height": height},
             color_scheme="dark" if kind == "dark" else "light",
         ).new_page()
         page.goto(flower.url + pages[name], wait_until="networkidle")
-        keep(page.screenshot(animations="disabled"), PICTURES / f"{name}-{kind}.png")
+        picture = page.screenshot(animations="disabled", full_page=not kind)
+        keep(picture, PICTURES / f"{f'{name}-{kind}'.strip('-')}.png")
         page.close()
 
 
 def keep(picture: bytes, path: Path) -> None:
-    """With 256 colours a picture has a third of its bytes. Not by median cut, which spoils the few accents."""
+    """With 256 colours a picture has a third of its bytes: those that cover most of it as they are, and the others by
+    the nearest of what is left. A palette of averages alone would tint the ground or spoil the few accents."""
     image = Image.open(io.BytesIO(picture)).convert("RGB")
-    image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+    counted = sorted(image.getcolors(maxcolors=1 << 24) or [], reverse=True)
+    accents = image.quantize(128, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for _, colour in counted[:128] for part in colour] + accents[: 128 * 3])
+    image.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
     sys.stdout.write(f"{path.relative_to(ROOT)} {path.stat().st_size // 1000} KB\n")
 
 
@@ -215,9 +230,19 @@ def main() -> None:
         running(Path(folder)) as flower,
     ):
         brief, dispatch = tell_the_story(flower, Path(folder))
+        pages = {
+            "board": "/briefs/",
+            "columns": "/briefs/?view=columns",
+            "brief": f"/briefs/{brief}/",
+            "dispatch": f"/dispatches/{dispatch}/",
+        }
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-            look(browser, flower, brief, dispatch)
+            session = enter(browser, flower)
+            look(browser, flower, session, pages, SHOTS)
+            seed = flower.manage("seed_example")
+            time.sleep(3)  # its worktree is made, and the trace says so
+            look(browser, flower, session, {"seed-brief": f"/briefs/{seed}/"}, SEED_SHOTS)
             browser.close()
 
 
