@@ -13,6 +13,7 @@ from . import prose
 from .lexical import words
 from .outline import Line
 from .prompts import Ask, kind_of, without_greeting
+from .said import as_report
 from .titles import headings
 from .verbs import base_of, is_order, is_past
 from .work import Work
@@ -41,7 +42,7 @@ _OF_OLD: Final = re.compile(
 _RULE: Final = re.compile(
     r"\b(?:always|never|do(?:n'?| no)t|must(?: not)?|should(?:n'?t| not| only| be| also)|only|instead|rather|prefer"
     r"|no need|not? (?:necessary|needed)|leave (?:it|that|this|them)|keep (?:it|that|the)|remove it|drop (?:it|that"
-    r"|the)|ignore|use \w+|by default|let'?s)\b",
+    r"|the)|ignore|use \w+|by default)\b",
     re.I,
 )
 _OPTION: Final = re.compile(r"^\s*\**(?:option )?([0-9a-d])\**[.):]\**\s+(.+)$", re.M | re.I)
@@ -87,7 +88,7 @@ def _of_prompt(text: str, number: int, before: str, opens: bool) -> Iterator[Lin
         length = len(sentence.text.split())
         if (
             4 <= length <= 40
-            and kind_of(sentence.text) is not Ask.QUESTION
+            and not _asks(sentence.text)
             and _RULE.search(sentence.text)
             and not _is_chat(sentence.text)
         ):
@@ -101,6 +102,10 @@ _CHAT: Final = re.compile(
     r"|error|---|oh|umm?|emm|never mind|how|what|why)\b",
     re.I,
 )
+
+
+def _asks(text: str) -> bool:
+    return kind_of(re.sub(r"^(?:(?:but|also|so|then|and|or)\s+)+", "", text, flags=re.I)) is Ask.QUESTION
 
 
 def _is_chat(text: str) -> bool:
@@ -118,11 +123,9 @@ def _of_model(work: Work) -> Iterator[Line]:
             weighed = _OVER.search(text) and own and not _OF_OLD.search(text)
             decided = _DECIDED.search(text) and own and not _ADVICE.search(text)
             choice = _own(text)
-            if (
-                (weighed or decided)
-                and base_of(choice.split(" ", 1)[0]) not in _LOOKING
-                and not _PROGRESS.match(choice)
-            ):
+            verb = base_of(choice.split(" ", 1)[0])
+            stands = (verb and verb not in _LOOKING) or _COMPARED.match(choice)
+            if (weighed or decided) and stands and not _WAITING.search(choice) and not _ADVICE.search(choice):
                 yield Line(prose.ended(choice), step.answer)
 
 
@@ -130,7 +133,12 @@ _ADVICE: Final = re.compile(r"\byou(?:r|'ve)?\b|\bif\b", re.I)
 _LOOKING: Final = frozenset(
     {"check", "confirm", "look", "read", "verify", "wait", "see", "find", "inspect", "explore", "search", "let"}
 )
-_PROGRESS: Final = re.compile(r"(?:i'?m|i am|we'?re|it|they|he|she|this|that) ", re.I)
+_COMPARED: Final = re.compile(
+    r"(?:better|safer|simpler|cleaner|best|the (?:right|best|better|cleanest|simplest|safest|fix)) ", re.I
+)
+_WAITING: Final = re.compile(
+    r"(?:rather than|instead of) (?:just )?(?:guess|assum|wait|interrupt|poll|monitor)\w*", re.I
+)
 _CLAUSES: Final = re.compile(r"\s[–—-]\s|;\s|,? so |:\s|, but |, then ")
 
 
@@ -158,7 +166,8 @@ def _own(text: str) -> str:
 # --- next steps -------------------------------------------------------------------------------------------------------
 
 _NEXT_SECTION: Final = re.compile(
-    r"^(?:(?:recommended |suggested |possible |immediate )?next(?: steps?)?|remaining(?: work| steps| issues"
+    r"^(?:(?:recommended |suggested |possible |immediate )?next(?: steps?)?\s*$|next steps?\b|remaining(?: work"
+    r"| steps| issues"
     r"| items)?|still (?:to do|open|missing|needed)|to-?dos?|follow[- ]?ups?|what(?:'s| is) (?:left|next|remaining)"
     r"|not done(?: yet)?|left to do|outstanding|pending|future work|action items?)\b",
     re.I,
@@ -188,6 +197,7 @@ def next_steps(work: Work, *, is_last: bool) -> list[Line]:
             text = sentence.text
             if (
                 text.endswith("?")
+                or as_report(text)
                 or not 3 <= len(text.split()) <= 40
                 or re.match(r"(?:now )?(?:let me|i'?ll|i'?m going to)\b", text, re.I)
             ):

@@ -9,7 +9,7 @@ from typing import Final
 
 LIMIT: Final = 20_000  # characters of one text that are read
 _FENCE: Final = re.compile(r"^\s*(```|~~~)")
-_ITEM: Final = re.compile(r"^\s*(?:[-*+•]|\d{1,2}[.)])\s+(?:\[[ xX]\]\s+)?")
+_ITEM: Final = re.compile(r"^\s*(?:[-*+•]|\d{1,2}[.)]|[☀-➿⬀-⯿\U0001F300-\U0001FAFF]️?)\s+(?:\[[ xX]\]\s+)?")
 _HEADING: Final = re.compile(r"^\s*(?:#{1,6}\s+(?P<hash>.+?)\s*#*|\*\*(?P<bold>[^*]{3,80})\*\*:?)\s*$")
 _SKIP: Final = re.compile(r"^\s*(?:\||>|[-=*_─]{3,}\s*$|`?★|</?[a-z][\w-]*)")
 _LINK: Final = re.compile(r"!?\[([^\]]*)\]\(([^)]*)\)")
@@ -27,7 +27,8 @@ _GITHUB: Final = re.compile(r"github\.com/[\w.-]+/[\w.-]+/(pull|issues|commit|ac
 _DANGLING_WORDS: Final = (
     "a an the of to and or but in on at for with without from by as that which is are was were be it its this "
     "these our your"
-    " their if when has have had already can will would should could may must not own each all while so than then "
+    " their if when has have had already can will would should could may must not own each all we i you they like "
+    "while so than then "
     "into via not no do does about because since"
 )
 _DANGLING: Final = frozenset(_DANGLING_WORDS.split())
@@ -81,7 +82,7 @@ def clipped(text: str, limit: int, words: int = 1000) -> str:
             r"[,;:.!?](?=\s)|\s[–—-]\s|\s\(|\s(?:because|since|so that|but|which|where|when|while|and)\b", cut
         )
     ]
-    if breaks and breaks[-1] >= 0.45 * len(cut):
+    if breaks and breaks[-1] >= 0.4 * len(cut):
         cut = cut[: breaks[-1]]
     parts = cut.rstrip(" ,;:–—-(").split()
     while len(parts) > 3 and (parts[-1].strip(",;:").lower() in _DANGLING or parts[-1].endswith("'s")):
@@ -98,6 +99,12 @@ def sentence_case(text: str) -> str:
     if any(c.isupper() for c in first[1:]) or re.search(r"[._/()\d]", first.rstrip(".,:;")):
         return text
     return text[:1].upper() + text[1:]
+
+
+def decapitalised(text: str) -> str:
+    """For the middle of a sentence, unless the first word is a name, "I" or an abbreviation."""
+    first = text.split(" ", 1)[0]
+    return text[:1].lower() + text[1:] if first[1:].isalpha() and first[1:].islower() else text
 
 
 def ended(text: str) -> str:

@@ -47,6 +47,7 @@ _STATE: Final = re.compile(
 _SUPPOSED: Final = re.compile(r"\b(?:would|could|should|might|if|when you|unless|ready for you|assuming)\b", re.I)
 _POINTS_BACK: Final = re.compile(r"(?:that|this|it|they|these|those|he|she|which|ready|there)(?:'s|\b)", re.I)
 _AND_ORDER: Final = re.compile(r"((?:,|,? and|;) )([a-z]+)(?= (?:the|a|an|its?|them|all|both|new|unused|to)\b)")
+_OF_A_THING: Final = re.compile(r"\w+ \S+ (?:does|do|is|are|was|were|has|have|now)\b")  # "Committed x.json does not …"
 _NOT_SO: Final = re.compile(r"\b(?:not|never|nor)\b|n't\b|\b(?:issue|problem) is clear\b", re.I)
 _GOES_ON: Final = re.compile(r"\b(?:i'm|let me|i'll|i will|want me|would you)\b", re.I)
 _ROUTINE: Final = re.compile(
@@ -115,7 +116,9 @@ def as_report(text: str) -> str:
         return ""
     said = _FIRST_PERSON.sub("", text, count=1)
     first = said.split(" ", 1)[0]
-    is_deed = (is_past(first) and not PASSIVE.match(said)) or said.lower().startswith("successfully ")
+    is_deed = (is_past(first) and not PASSIVE.match(said) and not _OF_A_THING.match(said)) or said.lower().startswith(
+        "successfully "
+    )
     if not is_deed and (is_order(first) or PASSIVE.match(said) or _NOT_SO.search(said)):
         return ""
     if said != text and not is_deed:

@@ -49,7 +49,7 @@ _ASKING: Final = re.compile(
     r"^(?:(?:can|could|would|will) (?:you|we)(?: please)?(?: also)?|please|pls|let'?s|lets|let us|i(?:'d"
     r"| would) like (?:you )?to|i (?:want|need) (?:you )?to|we (?:need|have|want) to"
     r"|(?:you|we) should(?: also)?|i think (?:we|you) should|and|then|also|now|next|so|just|maybe|go ahead and"
-    r"|try to|help me(?: to)?|your task is to)\b[\s,:]*",
+    r"|try (?:to|and)|help me(?: to)?|your task is to)\b[\s,:]*",
     re.I,
 )
 _INTENT: Final = re.compile(
@@ -66,6 +66,14 @@ _FENCED: Final = re.compile(r"```.*?(?:```|$)|\"\"\".*?(?:\"\"\"|$)", re.S)
 _BROKEN: Final = re.compile(
     r"\b(?:fail(?:s|ed|ing|ure|ures)?|errors?|broken|bugs?|crash(?:es|ed|ing)?|not|cannot|wrong|panics?)\b|n't\b|---",
     re.I,
+)
+_CONDITION: Final = re.compile(r"(?:when|if|once|after|before|for|in|on|as|one more thing|another thing)\b", re.I)
+_ERRAND_DEEDS: Final = (
+    (r"\b(?:commit|amend|squash)", "commit"),
+    (r"\bpush", "push"),
+    (r"\bpr\b|pull request", "open a pull request for"),
+    (r"\bmerge", "merge"),
+    (r"\b(?:deploy|ship)", "ship"),
 )
 _ERRANDS: Final = frozenset({"commit", "push", "amend", "squash"})
 _NOUNS: Final = frozenset(
@@ -114,6 +122,8 @@ _NO_DEEDS: Final = frozenset(
         "force",
         "make",
         "go",
+        "fetch",
+        "gather",
     }
 )
 _POINTING: Final = re.compile(
@@ -172,6 +182,8 @@ def title_for(work: Work, taken: Container[str]) -> str:
 def shaped(text: str) -> str:
     """As an order: cut to length, capital first, no full stop, known verbs in the infinitive."""
     text = prose.plain(text).rstrip(".!:;, ")
+    head = re.split(r"\s[–—-]\s", text, maxsplit=1)[0]
+    text = head if len(head.split()) >= FEWEST or len(text) > LENGTH else text
     if not text:
         return ""
     first, _, rest = text.partition(" ")
@@ -198,6 +210,7 @@ def _candidates(work: Work) -> Iterator[str]:
         yield from _orders(prompt, work, only_reading=True)
     if opening:
         yield from _questions(opening)
+        yield from _errands(opening)
         yield from _complaints(opening, work)
     yield from (todo.text for todo in work.todos if is_order(todo.text.split(" ", 1)[0]))
     yield from _intents(work)
@@ -230,7 +243,7 @@ def _orders(prompt: Event, work: Work, *, only_reading: bool) -> Iterator[str]:
     if kind in (Ask.CONSENT, Ask.CORRECTION, Ask.ERRAND):
         return
     for sentence in prose.sentences(text)[:3]:
-        order = bare(sentence.text)
+        order = _main_clause(bare(sentence.text))
         first, _, rest = order.partition(" ")
         if not is_order(first) or not rest or _complains(order) or _is_log(order):
             continue
@@ -238,11 +251,17 @@ def _orders(prompt: Event, work: Work, *, only_reading: bool) -> Iterator[str]:
             continue
         if only_reading != (bool(work.changed) and first.lower() in _READING):
             continue
-        if _POINTING.match(rest) or (
-            first.lower() in _THIN and (_PRONOUNS.search(rest[:20]) or len(order.split()) < 4)
-        ):
+        if _POINTING.match(rest) or (first.lower() in _THIN and _PRONOUNS.search(rest[:20])):
             continue
         yield order if len(order.split()) >= FEWEST else _lengthened(order, work)
+
+
+def _main_clause(text: str) -> str:
+    """ "When it starts, please log the port": what comes after the comma, if that is the order."""
+    first, comma, rest = text.partition(", ")
+    if comma and _CONDITION.match(first) and is_order((order := bare(rest)).split(" ", 1)[0]):
+        return order
+    return text
 
 
 def said(prompt: Event) -> str:
@@ -286,13 +305,21 @@ def subjects(work: Work) -> Iterator[str]:
         if len(words) < FEWEST or _EMPTY_SUBJECT.match(subject):
             continue
         lead = _TYPES.get((match["type"] or "").lower(), "") if match else ""
+        if words[0].endswith(":") and is_order(words[1]):  # "parser: Keep comments"
+            words = words[1:]
+            subject = " ".join(words)
+        if words[0].endswith("ly") and is_order(words[1]):
+            words = words[1:]
+            subject = " ".join(words)
         if base_of(words[0]):
             first = base_of(words[0]) if is_past(words[0]) or words[0].endswith("s") else words[0]
             subject = f"{first} {' '.join(words[1:])}"
         elif lead:
-            subject = f"{lead} {subject[:1].lower() + subject[1:] if subject[1:2].islower() else subject}"
+            subject = f"{lead} {prose.decapitalised(subject)}"
         found.append(subject)
-    yield from sorted(found, key=lambda subject: -min(8, len(subject.split())))
+    yield from sorted(
+        found, key=lambda subject: (not is_order(subject.split(" ", 1)[0]), -min(8, len(subject.split())))
+    )
 
 
 def _deeds(work: Work) -> Iterator[str]:
@@ -343,6 +370,20 @@ def asked(question: str) -> str:
     return f"Answer “{text}?”"
 
 
+def _errands(prompt: Event) -> Iterator[str]:
+    text = bare(" ".join(said(prompt).split()))
+    if kind_of(said(prompt)) is Ask.ERRAND:
+        if (
+            is_order(text.split(" ", 1)[0])
+            and len(text.split()) >= FEWEST
+            and not _POINTING.match(text.partition(" ")[2])
+        ):
+            yield text
+        deeds = [deed for cue, deed in _ERRAND_DEEDS if re.search(cue, text, re.I)]
+        last = deeds.pop() if deeds else "finish"
+        yield f"{', '.join(deeds)}{' and ' if deeds else ''}{last} the work so far"
+
+
 def _complaints(prompt: Event, work: Work) -> Iterator[str]:
     """A statement is a finding to deal with: pasted review comments, error messages."""
     for sentence in prose.sentences(said(prompt))[:1]:
@@ -363,14 +404,14 @@ def _complaints(prompt: Event, work: Work) -> Iterator[str]:
                 yield text
                 continue
             lead = "Fix" if _BROKEN.search(text) else "Address"
-            yield f"{lead}: {text[:1].lower() + text[1:] if text[1:2].islower() and text[:2] != 'I ' else text}"
+            yield f"{lead}: {prose.decapitalised(text)}"
 
 
 def _intents(work: Work) -> Iterator[str]:
     for step in work.steps:
         for sentence in prose.sentences(step.text.replace(":\n", ".\n").rstrip(":") + ".")[:3]:
             match = _INTENT.match(sentence.text)
-            if match is None or (work.changed and match["what"].split(" ", 1)[0].lower() in _READING):
+            if match is None or match["what"].split(" ", 1)[0].lower() in _READING | _NO_DEEDS:
                 continue
             if is_order(match["what"].split(" ", 1)[0]) and not _PRONOUNS.search(match["what"][:18]):
                 yield match["what"]

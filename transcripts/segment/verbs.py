@@ -12,7 +12,8 @@ PASSIVE: Final = re.compile(
 _VERBS: Final = (
     "abort accept add address adjust align allow amend analyse analyze annotate answer append apply approve "
     "archive arrange ask"
-    " assert assess assign attach audit automate avoid back backport bind block boot break bring build bump bundle "
+    " assert assess assign attach audit automate avoid back backport bind block boot branch break bring build bump "
+    "bundle "
     "bypass cache"
     " calculate call cancel capture carry catch change check cherry-pick choose claim clarify clean cleanup clear "
     "clone close"
@@ -24,7 +25,7 @@ _VERBS: Final = (
     "document download"
     " draft drop dump edit eliminate embed emit enable encode end enforce enhance ensure escape estimate evaluate "
     "examine exclude"
-    " execute expand explain explore export expose extend extract fail fetch fill filter finalize finalise find "
+    " execute expand explain explore export expose extend extract fetch file fill filter finalize finalise find "
     "finish fix fold"
     " follow force format forward gate generate get give grant ground group guard guide handle harden hide "
     "highlight hook identify"
