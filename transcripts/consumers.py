@@ -1,0 +1,58 @@
+"""A session's socket: that its outline changed, and that its log grew.
+
+The outline is not sent. Each page says which revisions it has and asks for the rest in one request of its own, so that
+what its reader may see, and what is folded, hold; a hint that was lost costs nothing, since the next one brings both.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from briefs.consumers import NOT_YOURS, Consumer
+from flower import metrics
+from flower.errors import Refusal
+from flower.live import session_group
+from flower.threads import run_in_database_thread
+from transcripts.models import Session
+from transcripts.services import access
+
+
+class SessionConsumer(Consumer):
+    """``outline.revision`` on connecting, ``outline.changed`` and ``session.grew`` from then on."""
+
+    number: int
+
+    async def connect(self) -> None:
+        self.number = self.scope["url_route"]["kwargs"]["number"]
+        try:
+            await run_in_database_thread(access.find, self.identity, self.number)
+        except Refusal:
+            await self.close(NOT_YOURS)
+            return
+        await self.join(session_group(self.number))  # before reading where it is: nothing falls between
+        await self.accept()
+        await self.say_where_it_is()
+
+    async def outline_changed(self, message: dict[str, Any]) -> None:
+        told = {name: message[name] for name in ("session", "revision", "segments", "order")}
+        await self.send(json.dumps({"type": "outline.changed", **told}))
+        metrics.note_push(message)
+
+    async def session_grew(self, message: dict[str, Any]) -> None:
+        await self.send(json.dumps({"type": "session.grew", "session": self.number, "last": message["last"]}))
+        metrics.note_push(message)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """The page's heartbeat: a good moment to repair a hint that was lost."""
+        await self.say_where_it_is()
+
+    async def say_where_it_is(self) -> None:
+        revision, events = await run_in_database_thread(where_it_is, self.number)
+        said = {"type": "outline.revision", "session": self.number, "revision": revision, "last": events}
+        await self.send(json.dumps(said))
+
+
+def where_it_is(number: int) -> tuple[int, int]:
+    """The revision of a session's outline, and the number of its last event."""
+    return Session.objects.filter(pk=number).values_list("outline_revision", "events").first() or (0, 0)
