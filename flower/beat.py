@@ -15,6 +15,8 @@ from django.conf import settings
 
 from flower.celery import leave_pulse
 
+SESSIONS_SECONDS = 15.0  # outlines follow their logs by wake-ups; this is for those that were lost
+
 app = Celery("flower.beat", fixups=[], set_as_current=False)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.beat_scheduler = "flower.beat:Ticker"
@@ -25,20 +27,25 @@ app.conf.beat_schedule = {
         # a tick that waited longer than a period is worth nothing: it expires, so that ticks never pile up
         "options": {"expires": settings.SWEEP_SECONDS},
     },
+    "sweep sessions": {
+        "task": "transcripts.tasks.sweep",
+        "schedule": SESSIONS_SECONDS,
+        "options": {"expires": SESSIONS_SECONDS},
+    },
 }
 
 
 class Ticker(Scheduler):
     """Celery's in-memory scheduler, with a pulse.
 
-    No schedule file: the one entry is due every few seconds, so there is nothing to remember over a restart, and no
+    No schedule file: its entries are due every few seconds, so there is nothing to remember over a restart, and no
     file to be found damaged after a kill -9.
     """
 
     def setup_schedule(self) -> None:
         super().setup_schedule()
         for entry in self.schedule.values():  # due at once: after a crash there may be something to repair
-            entry.last_run_at -= timedelta(seconds=settings.SWEEP_SECONDS)
+            entry.last_run_at -= timedelta(seconds=SESSIONS_SECONDS)
 
     def tick(self, *arguments: Any, **keywords: Any) -> float:
         leave_pulse("beat")

@@ -4,3 +4,10 @@ from django.apps import AppConfig
 class TranscriptsConfig(AppConfig):
     name = "transcripts"
     verbose_name = "transcripts"
+
+    def ready(self) -> None:
+        from flower import live
+        from transcripts import ingest
+
+        # The task's name: whoever ingests (watch, a command) sends it without loading what it does.
+        ingest.on_events.append(lambda session: live.kick("transcripts.tasks.outline", session))

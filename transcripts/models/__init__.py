@@ -1,6 +1,6 @@
 """What is kept of agents' logs: sessions with their events, and the outline of each."""
 
-from transcripts.models.outline import Segment, SegmentComment, SegmentUse
+from transcripts.models.outline import Segment, SegmentComment, SegmentUse, Wording
 from transcripts.models.session import (
     Block,
     ExpectedSession,
@@ -22,4 +22,5 @@ __all__ = [
     "SessionCommit",
     "Taking",
     "TouchedFile",
+    "Wording",
 ]

@@ -115,3 +115,28 @@ class SegmentUse(models.Model):
 
     def __str__(self) -> str:
         return f"{self.made} {self.number} out of {self.segment}"
+
+
+class Wording(models.Model):
+    """A model was asked to word a session's outline. One row for each length of the log that it was asked about."""
+
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="wordings")
+    events = models.PositiveIntegerField(help_text="of the main log, when it was asked")
+    how = models.CharField(max_length=10, choices=Segment.How.choices, default=Segment.How.RULES)
+    reason = models.TextField(blank=True, help_text="why the words of the rules were kept")
+    model = models.CharField(max_length=120, blank=True, help_text="as the service names it")
+    prompt_version = models.CharField(max_length=64, blank=True)
+    tokens_in = models.PositiveIntegerField(default=0)
+    tokens_out = models.PositiveIntegerField(default=0)
+    cost_usd = models.FloatField(null=True, blank=True, help_text="unknown where empty")
+    duration_ms = models.PositiveIntegerField(default=0)
+    begun_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    again_at = models.DateTimeField(null=True, blank=True, help_text="when another try may help")
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["session", "events"], name="worded_once")]
+
+    def __str__(self) -> str:
+        return f"session {self.session_id} worded by {self.how} at event {self.events}"

@@ -9,7 +9,7 @@ Every write names the ``outline_revision`` that it began from: of two writers at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -56,6 +56,19 @@ def behind() -> list[int]:
     return list(rows.values_list("pk", flat=True)[:20])
 
 
+def is_behind(number: int) -> bool:
+    """Are there events that the outline does not cover, or more covered than there are, after a log was rewritten?"""
+    return Session.objects.filter(pk=number).exclude(outlined=F("events")).exists()
+
+
+def replace(session: Session, found: Sequence[Made], *, how: str, but: Container[str]) -> None:
+    """Put other segments in the place of what is there, worded as ``how`` says, save those with the keys ``but``.
+
+    Raises Conflict when the outline has changed since ``session`` was loaded.
+    """
+    _store(session, found, session.outlined, how=how, but=but)
+
+
 def events_of(session: Session) -> list[Event]:
     """All events of the session's own log; event ``e14`` is the fourteenth."""
     rows = Block.objects.filter(file__session=session, file__agent="").order_by("first")
@@ -90,7 +103,9 @@ def change(session: Session, do: Callable[[Session], Result]) -> Result:
 # --- storing ----------------------------------------------------------------------------------------------------------
 
 
-def _store(session: Session, found: Sequence[Made], upto: int) -> bool:
+def _store(
+    session: Session, found: Sequence[Made], upto: int, *, how: str = Segment.How.RULES, but: Container[str] = ()
+) -> bool:
     """Make the rows say what was found. Raises Conflict when somebody wrote since the session was loaded."""
     with transaction.atomic():
         locked = Session.objects.select_for_update().get(pk=session.pk)
@@ -99,7 +114,9 @@ def _store(session: Session, found: Sequence[Made], upto: int) -> bool:
         rows = {row.key: row for row in locked.segments.all()}
         before = {row.pk: row.revision for row in rows.values()}
         for position, made in enumerate(found, 1):
-            put(locked, rows.pop(made.key, None), made, position)
+            row = rows.pop(made.key, None)
+            stays = row is not None and (made.key in but or (row.is_settled and how == Segment.How.RULES))
+            put(locked, row, made, position, how=row.how if row is not None and stays else how)
         if rows:  # their first events begin no segment any more: the log was rewritten, or the open end cut anew
             locked.segments.filter(pk__in=[row.pk for row in rows.values()]).delete()
         locked.outlined, locked.outlined_at = upto, timezone.now()
@@ -107,9 +124,9 @@ def _store(session: Session, found: Sequence[Made], upto: int) -> bool:
         return _announce(locked, before)
 
 
-def put(session: Session, row: Segment | None, made: Made, position: int) -> Segment:
+def put(session: Session, row: Segment | None, made: Made, position: int, *, how: str = Segment.How.RULES) -> Segment:
     """Write one segment where it differs from its row. What people wrote over it is not touched."""
-    columns = columns_of(made) | {"position": position}
+    columns = columns_of(made) | {"position": position, "how": how}
     if row is None:
         return Segment.objects.create(session=session, key=made.key, **columns)
     changed = [name for name, value in columns.items() if getattr(row, name) != value]
