@@ -21,8 +21,19 @@ def chunks(*texts: str, finish: str = "stop", refusal: str = "", model: str = "s
     return [*rows, {**base, "choices": [], "usage": usage}]
 
 
+def whole(text: str, finish: str = "stop", model: str = "scripted-1", **usage: Any) -> dict[str, Any]:
+    """A chat completion in one piece, as servers send it that do not stream."""
+    message = {"role": "assistant", "content": text}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, **usage}
+    choices = [{"index": 0, "message": message, "finish_reason": finish}]
+    return {"id": "x", "object": "chat.completion", "created": 1, "model": model, "choices": choices, "usage": usage}
+
+
 class FakeLlm:
-    """``script`` answers each request: a list of stream chunks, or ``(status, body)``. ``asked`` keeps the requests."""
+    """``script`` answers each request: a list of stream chunks, or ``(status, body)``, or with headers as a third.
+
+    ``asked`` keeps the requests.
+    """
 
     def __init__(self) -> None:
         self.script: Callable[[dict[str, Any]], Any] = lambda _: chunks("A plan.")
@@ -41,10 +52,12 @@ class FakeLlm:
 
             def answer(self, answer: Any) -> None:
                 if isinstance(answer, tuple):
-                    status, text = answer
+                    status, text, *more = answer
+                    headers = {"content-type": "application/json", **(more[0] if more else {})}
                     data = (text if isinstance(text, str) else json.dumps(text)).encode()
                     self.send_response(status)
-                    self.send_header("content-type", "application/json")
+                    for name, value in headers.items():
+                        self.send_header(name, value)
                     self.send_header("content-length", str(len(data)))
                     self.end_headers()
                     self.wfile.write(data)
@@ -64,7 +77,7 @@ class FakeLlm:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:
         self.go.set()
