@@ -53,7 +53,7 @@ SHOTS: list[Shot] = [
 ]
 
 # The example brief, whole: every panel and label of the page that flower follows.
-SEED_SHOTS: list[Shot] = [("seed-brief", "", 1240, 900)]
+SEED_SHOTS: list[Shot] = [("seed-brief", "", 1200, 900)]
 
 FILES = {
     "README.md": "# Shop\n\nA small shop: a cart, a checkout, a mailer.\n",
@@ -203,19 +203,21 @@ def look(browser: Browser, flower: System, session: Any, pages: dict[str, str], 
             color_scheme="dark" if kind == "dark" else "light",
         ).new_page()
         page.goto(flower.url + pages[name], wait_until="networkidle")
-        picture = page.screenshot(animations="disabled", full_page=not kind)
-        keep(picture, PICTURES / f"{f'{name}-{kind}'.strip('-')}.png")
+        picture, colours = page.screenshot(animations="disabled", full_page=not kind), 256 if kind else 48
+        keep(picture, PICTURES / f"{f'{name}-{kind}'.strip('-')}.png", colours)
         page.close()
 
 
-def keep(picture: bytes, path: Path) -> None:
-    """With 256 colours a picture has a third of its bytes: those that cover most of it as they are, and the others by
+def keep(picture: bytes, path: Path, colours: int = 256) -> None:
+    """With few colours a picture has a third of its bytes: those that cover most of it as they are, and the others by
     the nearest of what is left. A palette of averages alone would tint the ground or spoil the few accents."""
     image = Image.open(io.BytesIO(picture)).convert("RGB")
     counted = sorted(image.getcolors(maxcolors=1 << 24) or [], reverse=True)
-    accents = image.quantize(128, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).getpalette() or []
+    accents = (
+        image.quantize(colours // 2, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).getpalette() or []
+    )
     palette = Image.new("P", (1, 1))
-    palette.putpalette([part for _, colour in counted[:128] for part in colour] + accents[: 128 * 3])
+    palette.putpalette([part for _, colour in counted[: colours // 2] for part in colour] + accents[: colours // 2 * 3])
     image.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
     sys.stdout.write(f"{path.relative_to(ROOT)} {path.stat().st_size // 1000} KB\n")
 
