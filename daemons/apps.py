@@ -7,3 +7,4 @@ class DaemonsConfig(AppConfig):
 
     def ready(self) -> None:
         from daemons import tools  # noqa: F401  declares them
+        from daemons.services import sessions  # noqa: F401  tells whose sessions are

@@ -1,7 +1,7 @@
 """The Celery app of the web and worker processes: wake-ups for the tasks of every room. The clock is flower/beat.py.
 
-Worker and beat leave a *pulse*, a file in the run folder that holds their process id and whose time is renewed, by
-which ``make up`` and container health checks see that they work and do not merely exist.
+Worker, beat and watch leave a *pulse*, a file in the run folder that holds their process id and whose time is renewed,
+by which ``make up`` and container health checks see that they work and do not merely exist.
 """
 
 from __future__ import annotations

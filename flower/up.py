@@ -83,7 +83,7 @@ def programs(flower: env.Environment) -> list[Program]:
         Program(
             "worker", [python, "-m", "celery", "--quiet", "-A", "flower", *worker, *quiet], _pulse(flower, "worker")
         ),
-        # watch (the transcript tails) has its row here
+        Program("watch", [python, "-m", "flower.watch"], _pulse(flower, "watch")),
         Program(
             "beat",
             [python, "-m", "celery", "--quiet", "-A", "flower.beat", "beat", "--loglevel=WARNING"],
@@ -286,7 +286,7 @@ def _what_web_lacks(flower: env.Environment) -> str:
 
 
 def _pulse(flower: env.Environment, name: str) -> Callable[[int], str]:
-    """Worker and beat say that they work by a file with their process id: see flower/celery.py."""
+    """Worker, watch and beat say that they work by a file with their process id: see flower/celery.py."""
 
     def missing(pid: int) -> str:
         try:

@@ -5,15 +5,15 @@ Rooms above this one know processes, dispatches and worktrees; each registers wh
     @owners.teller
     def of_my_room(facts: Facts, path: Path, when: datetime | None) -> Owner | None: ...
 
-The first exact answer wins, else the first one. Tellers run when a session begins and now and then while it grows
-without an exact owner; they answer quickly, and None for what they do not know.
+The first exact answer wins, else the first one; what it leaves open is filled from others of the same brief. Tellers
+run when a session begins and now and then while it grows without an exact owner; they answer quickly.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -56,9 +56,18 @@ def find(facts: Facts, path: Path, when: datetime | None) -> Owner | None:
     if expected := _expected(facts):
         return expected
     answers = [answer for tell in _tellers if (answer := tell(facts, path, when)) is not None]
-    return (
-        next((answer for answer in answers if answer.is_exact), None) or next(iter(answers), None) or by_folder(facts)
-    )
+    if not answers:
+        return by_folder(facts)
+    best = next((answer for answer in answers if answer.is_exact), answers[0])
+    for other in answers:
+        if other.brief == best.brief:
+            best = replace(
+                best,
+                process=best.process or other.process,
+                dispatch=best.dispatch or other.dispatch,
+                worktree=best.worktree or other.worktree,
+            )
+    return best
 
 
 def _expected(facts: Facts) -> Owner | None:

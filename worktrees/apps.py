@@ -7,6 +7,6 @@ class WorktreesConfig(AppConfig):
 
     def ready(self) -> None:
         from briefs.services import projects
-        from worktrees import services
+        from worktrees import services, sessions  # noqa: F401  the latter tells whose sessions are
 
         projects.check_repository(services.check_repository)

@@ -27,7 +27,7 @@ from daemons import terminal
 from flower import env
 from tests.factories import git, make_repository
 
-CHILDREN = ("broker", "worker", "beat", "web")
+CHILDREN = ("broker", "worker", "watch", "beat", "web")
 START = 120.0  # seconds; it takes 5 on an idle machine
 SERVICES = ("DATABASE_URL", "REDIS_URL", "MEILI_URL", "FLOWER_HOST", "FLOWER_PUBLIC_URL", "FLOWER_ALLOWED_HOSTS")
 HERE = Path(__file__).parent
@@ -93,6 +93,7 @@ class Flower:
         foreign = ("FLOWER_", "DJANGO_", "GIT_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         own = {"FLOWER_HOME": str(self.home), "FLOWER_PORT": str(self.port)}
+        own["FLOWER_TRANSCRIPT_ROOTS"] = str(self.home / "transcripts")  # not those of whoever runs the suite
         hermetic = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
         return {**kept, **dict.fromkeys(SERVICES, ""), **own, **hermetic}  # empty: and not from .env
 
@@ -172,7 +173,7 @@ class Flower:
         """Whether all children are there and work."""
         if not all(pid and is_alive(pid) for pid in self.pids().values()):
             return False
-        pulses = [self.run / f"{name}.pulse" for name in ("worker", "beat")]
+        pulses = [self.run / f"{name}.pulse" for name in ("worker", "watch", "beat")]
         if not all(pulse.exists() and pulse.read_text() == str(self.pid(pulse.stem)) for pulse in pulses):
             return False
         return self.get("/readyz")[0] == 200
