@@ -22,14 +22,15 @@ def described(
     work = work_of(events, own, calls)
     before = next((step.text for step in reversed(steps[max(0, at - 3) : at]) if step.text), "")
     following = steps[end].prompt if end < len(steps) else None
-    summary, outcome = words_of(work)
+    title = title_for(work, taken)
+    summary, outcome = words_of(work, title)
     return Segment(
         key=events[work.first].key,
         first=work.first + 1,
         last=work.last + 1,
         first_line=0,
         last_line=0,
-        title=title_for(work, taken),
+        title=title,
         status=status_of(work, is_last=end == len(steps)),
         summary=summary,
         outcome=outcome,

@@ -35,7 +35,8 @@ _OURS: Final = re.compile(
     re.I,
 )
 _OF_OLD: Final = re.compile(
-    r"\b(?:currently|was|were|used to|bug|problem|issue|existing|originally|wrong(?:ly)?|seems?|might|maybe|could"
+    r"\b(?:currently|was|were|used to|bug|problem|issue|existing|originally|wrong(?:ly)?|explain\w*|document\w*"
+    r"|comments?|seems?|might|maybe|could"
     r"|appears?|wondering)\b",
     re.I,
 )

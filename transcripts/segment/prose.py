@@ -39,10 +39,16 @@ class Sentence:
     text: str  # plain, no line breaks
     section: str = ""  # the heading above it
     is_item: bool = False
+    leads: bool = False  # ends with a colon: the beginning of something that was left out
 
 
 def sentences(text: str) -> list[Sentence]:
     """Whole sentences and list items, in order; code, tables, quotes and lead-ins ("The changes:") are left out."""
+    return [sentence for sentence in statements(text) if not sentence.leads]
+
+
+def statements(text: str) -> list[Sentence]:
+    """The same with the lead-ins, some of which tell what was done ("I've fixed both bugs:")."""
     found: list[Sentence] = []
     section = ""
     for kind, block in _blocks(text[:LIMIT]):
@@ -50,8 +56,8 @@ def sentences(text: str) -> list[Sentence]:
             section = plain(block).rstrip(":.")
             continue
         for part in _split(plain(block)):
-            if not part.endswith((":", "：")) and len(part) > 2:
-                found.append(Sentence(part, section, kind == "item"))
+            if len(part) > 2:
+                found.append(Sentence(part, section, kind == "item", part.endswith((":", "："))))
     return found
 
 

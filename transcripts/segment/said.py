@@ -15,12 +15,13 @@ from .verbs import PASSIVE, is_order, is_past, past_of
 from .work import Work
 
 SHORTEST, LONGEST = 5, 45  # words of a sentence that reports something
+MARGIN: Final = 1.5  # a second sentence that stands for so much less is left out
 
 _CHAT: Final = re.compile(
     r"^(?:(?:all )?done|great(?: (?:question|catch|point|news))?|perfect|excellent|good(?: (?:catch|point|question"
     r"|news|call|idea))?|all green|yes|yeah|no|right|ok(?:ay)?|understood|exactly|sure|thanks"
     r"|you'?re (?:absolutely )?right|confirmed|fair (?:point|question|enough)|interesting|hmm|ah|oh|so|now|also|and"
-    r"|but|got it|makes sense|summary|result|outcome|fix(?:ed)?|note)(?:[.!:]+\s+|\s*[,—–]+\s*| - )",
+    r"|but|got it|makes sense|summary|result|outcome|(?:the )?fix(?:ed)?|note)(?:[.!:]+\s+|\s*[,—–]+\s*| - )",
     re.I,
 )
 _PLANS: Final = re.compile(
@@ -36,11 +37,12 @@ _FIRST_PERSON: Final = re.compile(
 )
 _STATE: Final = re.compile(
     r"\b(?:(?:(?:is|are|was|were|been) (?:now |also |all |already |both |fully |successfully )*|(?:threads?"
-    r"|comments?|conflicts?|issues?|points|tasks?|bugs?|it|all|both|three) )"
+    r"|comments?|conflicts?|issues?|points|tasks?|bugs?|files|changes|it|all|both|three) )"
     r"(?:fixed|resolved|addressed|updated|added|removed|committed|pushed|merged|created|replaced|implemented"
     r"|restored|deployed|opened|closed|verified|completed?|applied|renamed|replied|passing|done|gone|green|clean"
     r"|ready|live|built|in place|in sync|up to date)"
-    r"|no longer|now (?:verif|check|us|handl|return|work|show|pass|includ|read|writ|stor|support)\w*s|pass(?:es"
+    r"|(?:is|are) now \w+(?:ed|en)|no longer|now (?:verif|check|us|handl|return|work|show|pass|includ|read|writ"
+    r"|stor|support)\w*s|pass(?:es"
     r"|ed)?|succeeded|works now|turned out|root cause|the (?:issue|problem|bug|cause|reason|answer) (?:is|was))\b",
     re.I,
 )
@@ -48,6 +50,14 @@ _SUPPOSED: Final = re.compile(r"\b(?:would|could|should|might|if|when you|unless
 _POINTS_BACK: Final = re.compile(r"(?:that|this|it|they|these|those|he|she|which|ready|there)(?:'s|\b)", re.I)
 _AND_ORDER: Final = re.compile(r"((?:,|,? and|;) )([a-z]+)(?= (?:the|a|an|its?|them|all|both|new|unused|to)\b)")
 _OF_A_THING: Final = re.compile(r"\w+ \S+ (?:does|do|is|are|was|were|has|have|now)\b")  # "Committed x.json does not …"
+_LONG_AGO: Final = re.compile(r"^(?!All|Both|Every).*\b(?:was|were|been|already|usage|line \d+)\b", re.I)
+_BY_DOING: Final = re.compile(r"(?:fixed|resolved|solved) by \w+ing\b", re.I)
+_LABELLED: Final = re.compile(r"(?!\S+ed )[^.:;]{2,70}?(?: [–—-] |: )(?P<deed>[A-Z][a-z]+ .+)$")
+_LEAD_OUT: Final = re.compile(
+    r"(?:,? (?:that|which|with|including|as follows|to|in|these changes"
+    r"|the following(?: \w+)?)(?: \w+){0,2})?\s*[:：]$",
+    re.I,
+)
 _NOT_SO: Final = re.compile(r"\b(?:not|never|nor)\b|n't\b|\b(?:issue|problem) is clear\b", re.I)
 _GOES_ON: Final = re.compile(r"\b(?:i'm|let me|i'll|i will|want me|would you)\b", re.I)
 _ROUTINE: Final = re.compile(
@@ -82,7 +92,7 @@ def reports(work: Work) -> list[Report]:
     found: list[Report] = []
     for place, step in enumerate(reversed(spoken)):
         closing = place == 0 or (place == 1 and not found)
-        for index, sentence in enumerate(step.sentences[:40]):
+        for index, sentence in enumerate(step.statements[:40]):
             if text := as_report(sentence.text):
                 weight = (3.0 if closing else 1.0 / (1 + 0.2 * place)) + _weight(text, sentence, index, topic)
                 found.append(Report(text, step.answer, weight, -1000 * place + index, closing))
@@ -110,26 +120,41 @@ def _written(work: Work, topic: set[str]) -> Iterator[Report]:
 
 def as_report(text: str) -> str:
     """The sentence in the past and without "I" and chat before it; empty if it reports nothing."""
+    whole = text
     while (shorter := _CHAT.sub("", text, count=1)) != text:
         text = shorter
-    if not SHORTEST <= len(text.split()) <= LONGEST or text.endswith("?") or _PLANS.match(text):
+    if (label := _LABELLED.match(text)) and is_past(label["deed"].split(" ", 1)[0]):
+        text = label["deed"]
+    leads = text.endswith((":", "："))
+    text = _LEAD_OUT.sub("", text)
+    if (
+        not SHORTEST <= len(text.split()) <= LONGEST
+        or text.endswith("?")
+        or _PLANS.match(text)
+        or _GOES_ON.search(text)
+    ):
         return ""
-    said = _FIRST_PERSON.sub("", text, count=1)
-    first = said.split(" ", 1)[0]
-    is_deed = (is_past(first) and not PASSIVE.match(said) and not _OF_A_THING.match(said)) or said.lower().startswith(
-        "successfully "
-    )
-    if not is_deed and (is_order(first) or PASSIVE.match(said) or _NOT_SO.search(said)):
+    own = _FIRST_PERSON.sub("", text, count=1)
+    if not _is_deed(own) and (leads or own != text or not _is_state(text, is_cut=text != whole)):
         return ""
-    if said != text and not is_deed:
-        return ""
-    if (not is_deed and (not _STATE.search(said) or _SUPPOSED.search(said))) or _GOES_ON.search(said):
-        return ""
-    if not is_deed and _POINTS_BACK.match(said):
-        return ""
-    if not is_deed and not (said[0].isupper() or said[0].isdigit() or said[0] in "\"'“(/._-"):
-        return ""
-    return prose.ended(prose.sentence_case(in_past(said)))
+    return prose.ended(prose.sentence_case(in_past(own)))
+
+
+def _is_deed(text: str) -> bool:
+    """ "Added a test", and not "Used in hooks" or "Committed x.json does not name it"."""
+    if not is_past(text.split(" ", 1)[0]):
+        return text.lower().startswith("successfully ")
+    return bool(_BY_DOING.match(text)) or not (PASSIVE.match(text) or _OF_A_THING.match(text))
+
+
+def _is_state(text: str, *, is_cut: bool) -> bool:
+    """ "All tests pass", "The branch is pushed": how things stand, and not how they might."""
+    first, _, rest = text.partition(" ")
+    if is_order(first) or (first.lower() in ("now", "then", "next", "first") and is_order(rest.split(" ", 1)[0])):
+        return False
+    if is_past(first) or _NOT_SO.search(text) or _SUPPOSED.search(text) or _POINTS_BACK.match(text):
+        return False
+    return bool(_STATE.search(text)) and (is_cut or text[0].isupper() or text[0].isdigit() or text[0] in "\"'“(/._-")
 
 
 def in_past(text: str) -> str:
@@ -173,6 +198,8 @@ def _weight(text: str, sentence: prose.Sentence, index: int, topic: set[str]) ->
         _shared(text, topic)
         + (1.5 if is_past(text.split(" ", 1)[0]) else 0.0)
         - (1.0 if _ROUTINE.search(text) and length < 14 else 0.0)
+        - (1.0 if text.startswith("Found ") else 0.0)
+        - (1.0 if _LONG_AGO.search(text) else 0.0)
         - 0.05 * index
         - 0.2 * sentence.is_item
         - 0.03 * max(0, length - 25)
@@ -184,7 +211,10 @@ def chosen(found: Sequence[Report], count: int, room: int) -> Iterator[Report]:
     """The best ``count`` reports that fit into ``room`` characters and do not repeat each other, in their order."""
     taken: list[Report] = []
     used = 0
-    for report in sorted(found, key=lambda r: -r.weight):
+    ranked = sorted(found, key=lambda r: -r.weight)
+    for report in ranked:
+        if report.weight < ranked[0].weight - MARGIN:
+            break
         if taken and _ROUTINE.search(report.text):
             continue  # that all is well is told by the facts
         own = set(words(report.text))

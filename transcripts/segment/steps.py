@@ -16,7 +16,7 @@ from typing import Final
 
 from transcripts.events import Event, Kind, Status, Verb
 
-from .prose import Sentence, sentences
+from .prose import Sentence, statements
 
 MAX_CALLS: Final = 12  # a longer run of silent calls would hide every change of work inside it
 
@@ -66,15 +66,19 @@ class Step:
     compacted: bool = False  # the context was summarised just before
     interrupted: bool = False
     answer: int = 0  # number of the event that holds ``text``, from 1
-    spoken: list[Sentence] | None = None  # of ``text``, once somebody asked
+    said: list[Sentence] | None = None  # of ``text``, once somebody asked
     at: int | None = None
     until: int | None = None
 
     @property
+    def statements(self) -> list[Sentence]:
+        if self.said is None:
+            self.said = statements(self.text)
+        return self.said
+
+    @property
     def sentences(self) -> list[Sentence]:
-        if self.spoken is None:
-            self.spoken = sentences(self.text)
-        return self.spoken
+        return [sentence for sentence in self.statements if not sentence.leads]
 
     @property
     def first_number(self) -> int:

@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from . import prose
+from .lexical import words
 from .outline import FileWork, Line
+from .prompts import Ask, kind_of, without_greeting
 from .said import Report, chosen, closing_statement, reports
+from .titles import said
 from .work import Check, Work
 
 OUTCOME: Final = 260  # characters of what is reported in an outcome
 SUMMARY: Final = 420
+ASKED: Final = 140
 
 
-def words_of(work: Work) -> tuple[str, Line | None]:
+def words_of(work: Work, title: str) -> tuple[str, Line | None]:
     """Summary (one to three sentences) and outcome of one segment."""
     found = reports(work)
     results = [report for report in found if not report.subject]
@@ -26,9 +30,9 @@ def words_of(work: Work) -> tuple[str, Line | None]:
         sentences = [statement[0]]
     if facts := _deeds(work):
         sentences.append(facts)
-    if not sentences:
-        sentences = [_asked(work)]
-    return " ".join(sentence for sentence in sentences if sentence), outcome
+    if len(told) < 2 and (asked := _asked(work, title, always=not sentences)):
+        sentences.insert(0, asked)
+    return " ".join(sentences), outcome
 
 
 def _but(found: Sequence[Report], outcome: Line | None) -> list[Report]:
@@ -64,6 +68,9 @@ def _results(work: Work, told: str) -> tuple[str, int]:
     elif work.pushed and "push" not in told.lower():
         parts.append("pushed")
         event = work.pushed
+    if work.replied and not re.search(r"\brepl(?:y|ied)", told, re.I):
+        parts.append(work.replied[0])
+        event = event or work.replied[1]
     check = work.last_check
     if check and not re.search(r"\bpass|\bgreen\b|\bfail", told, re.I):
         parts.append(f"{check.what} {'passed' if check.passed else 'failed'}")
@@ -103,11 +110,22 @@ def _checked(known: Sequence[Check]) -> str:
     return f"ran {name or 'the checks'} {len(known)} times, {'all' if alike else 'at last'} {end}"
 
 
-def _asked(work: Work) -> str:
+def _asked(work: Work, title: str, *, always: bool) -> str:
+    """What the segment began with, where the title does not say it already."""
     prompt = next((step.prompt for step in work.steps if step.prompt), None)
-    if prompt is None:
+    if prompt is None or (
+        not always and (prompt.text.startswith("/") or kind_of(prompt.text) in (Ask.CONSENT, Ask.ERRAND))
+    ):
         return ""
-    return f"Was asked: “{prose.clipped(prose.plain(prompt.text[:600]), 160)}”."
+    found = prose.sentences(said(prompt))
+    text = next(
+        (sentence.text for sentence in found if len(sentence.text.split()) >= 3), prose.plain(prompt.text[:400])
+    )
+    known, own = set(words(title)), set(words(text))
+    if not text or (not always and len(own & known) >= 0.5 * min(len(own), len(known))):
+        return ""
+    quoted = prose.clipped(without_greeting(text).rstrip("."), ASKED)
+    return f"Was asked: “{quoted}”{'' if quoted.endswith('?') else '.'}"
 
 
 def _names(files: Sequence[FileWork]) -> str:

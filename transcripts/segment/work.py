@@ -28,6 +28,11 @@ _RUNNING: Final = re.compile(
 )
 _PULL: Final = re.compile(r"https?://[^\s/]+/[^\s]+/(?:pull|merge_requests)/(\d+)")
 _OPENS_PULL: Final = re.compile(r"\b(?:gh pr|glab mr) create\b")
+_REPLY: Final = re.compile(
+    r"\bgh (?:pr (?:comment|review)|issue comment|api\b(?=.*(?:replies|comments))(?=.*\s(?:-f|-F|--field"
+    r"|--raw-field|--input)\b))",
+    re.S,
+)
 _PUSH: Final = re.compile(r"\bgit\b[^|;&\n]*\bpush\b")
 _BEFORE: Final = re.compile(r"^(?:(?:[A-Z_]+=\S+|env|time|sudo|timeout \d+\w?)\s+)+")
 _KINDS: Final = (
@@ -67,6 +72,7 @@ class Work:
     edits: int = 0
     pull: tuple[str, int] | None = None  # number of a pull request that was opened here, and the event
     pushed: int = 0  # event of the last push that went through
+    replied: tuple[str, int] | None = None  # "replied to the review comments", and the event
     phase: Phase = Phase.OTHER
     usage: Usage = field(default_factory=Usage)
     errors: int = 0
@@ -139,6 +145,9 @@ def _command(work: Work, number: int, command: str, result: Event) -> None:
         work.pull = (match[1], number)
     if _PUSH.search(command):
         work.pushed = number
+    if _REPLY.search(command):
+        what = "commented on the issue" if "issue comment" in command else "replied to the review comments"
+        work.replied = (what, number)
 
 
 def _passed(result: Event) -> bool | None:
