@@ -54,6 +54,7 @@ def statements(text: str) -> list[Sentence]:
     for kind, block in _blocks(text[:LIMIT]):
         if kind == "heading":
             section = plain(block).rstrip(":.")
+            found.append(Sentence(section, section, is_item=True, leads=True))
             continue
         for part in _split(plain(block)):
             if len(part) > 2:

@@ -10,11 +10,12 @@ from typing import Final
 from . import prose
 from .lexical import words
 from .steps import Step
-from .titles import subjects
+from .titles import intent_of, subjects
 from .verbs import PASSIVE, is_order, is_past, past_of
 from .work import Work
 
 SHORTEST, LONGEST = 5, 45  # words of a sentence that reports something
+INTENDED: Final = 1.2  # weight of what was only announced, though files were changed right after it
 MARGIN: Final = 1.5  # a second sentence that stands for so much less is left out
 
 _CHAT: Final = re.compile(
@@ -42,7 +43,7 @@ _STATE: Final = re.compile(
     r"|restored|deployed|opened|closed|verified|completed?|applied|renamed|replied|passing|done|gone|green|clean"
     r"|ready|live|built|in place|in sync|up to date)"
     r"|(?:is|are) now \w+(?:ed|en)|no longer|now (?:verif|check|us|handl|return|work|show|pass|includ|read|writ"
-    r"|stor|support)\w*s|pass(?:es"
+    r"|stor|support)\w*|pass(?:es"
     r"|ed)?|succeeded|works now|turned out|root cause|the (?:issue|problem|bug|cause|reason|answer) (?:is|was))\b",
     re.I,
 )
@@ -90,19 +91,45 @@ def reports(work: Work) -> list[Report]:
     spoken = [step for step in work.steps if step.text.strip()]
     topic = _topic(work.steps)
     found: list[Report] = []
+    closers = _closers(work)
     for place, step in enumerate(reversed(spoken)):
-        closing = place == 0 or (place == 1 and not found)
+        closing = place == 0 or (place == 1 and not found) or step.answer in closers
         for index, sentence in enumerate(step.statements[:40]):
             if text := as_report(sentence.text):
                 weight = (3.0 if closing else 1.0 / (1 + 0.2 * place)) + _weight(text, sentence, index, topic)
                 found.append(Report(text, step.answer, weight, -1000 * place + index, closing))
     found += _written(work, topic)
+    found += _intended(work, topic)
     for title in subjects(work):
         first, _, rest = title.partition(" ")
         if past := past_of(first):
             text = prose.sentence_case(prose.ended(f"{past} {rest}"))
             found.append(Report(text, work.commits[-1].event, 2.4 + _shared(text, topic), -400, subject=True))
     return sorted(found, key=lambda report: report.order)
+
+
+def _closers(work: Work) -> set[int]:
+    """The events of the last words of each turn that changed files: there the model sums up."""
+    found: set[int] = set()
+    last, changed = 0, False
+    for step in work.steps:
+        if step.prompt is not None:
+            found |= {last} if changed and last else set()
+            last, changed = 0, False
+        last = step.answer if step.text.strip() else last
+        changed |= bool(step.changed)
+    return found
+
+
+def _intended(work: Work, topic: set[str]) -> Iterator[Report]:
+    """What the model said it would do in a step that then changed files: "Let me fix the lexer" became "Fixed …"."""
+    spoken = [step for step in work.steps if step.changed and step.text]
+    for place, step in enumerate(reversed(spoken)):
+        for sentence in step.statements[:6]:
+            if (aim := intent_of(sentence.text)) and (past := past_of(aim.split(" ", 1)[0])):
+                text = prose.ended(prose.sentence_case(f"{past} {_LEAD_OUT.sub('', aim.partition(' ')[2])}"))
+                if len(text.split()) >= SHORTEST - 1:
+                    yield Report(text, step.answer, INTENDED - 0.1 * place + _shared(text, topic), -1000 * place - 700)
 
 
 def _written(work: Work, topic: set[str]) -> Iterator[Report]:

@@ -12,6 +12,7 @@ from .outline import FileWork, Line
 from .prompts import Ask, kind_of, without_greeting
 from .said import Report, chosen, closing_statement, reports
 from .titles import said
+from .verbs import is_past
 from .work import Check, Work
 
 OUTCOME: Final = 260  # characters of what is reported in an outcome
@@ -23,7 +24,7 @@ def words_of(work: Work, title: str) -> tuple[str, Line | None]:
     """Summary (one to three sentences) and outcome of one segment."""
     found = reports(work)
     results = [report for report in found if not report.subject]
-    outcome = _outcome(work, [report for report in results if report.closing] or results)
+    outcome = _outcome(work, _ending(results))
     told = list(chosen(_but(found, outcome), 2, SUMMARY)) or list(chosen(found, 1, SUMMARY))
     sentences = [report.text for report in told]
     if not sentences and not work.changed and (statement := closing_statement(work)):
@@ -33,6 +34,12 @@ def words_of(work: Work, title: str) -> tuple[str, Line | None]:
     if len(told) < 2 and (asked := _asked(work, title, always=not sentences)):
         sentences.insert(0, asked)
     return " ".join(sentences), outcome
+
+
+def _ending(found: Sequence[Report]) -> Sequence[Report]:
+    """The reports of the end, if one of them tells of something done; else all of them."""
+    ending = [report for report in found if report.closing]
+    return ending if any(is_past(report.text.split(" ", 1)[0]) for report in ending) else found
 
 
 def _but(found: Sequence[Report], outcome: Line | None) -> list[Report]:

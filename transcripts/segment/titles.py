@@ -407,14 +407,19 @@ def _complaints(prompt: Event, work: Work) -> Iterator[str]:
             yield f"{lead}: {prose.decapitalised(text)}"
 
 
+def intent_of(text: str) -> str:
+    """What a sentence announces ("Let me fix the lexer" → "fix the lexer"), if it names a change; else empty."""
+    match = _INTENT.match(text)
+    if match is None or match["what"].split(" ", 1)[0].lower() in _READING | _NO_DEEDS:
+        return ""
+    return (
+        match["what"] if is_order(match["what"].split(" ", 1)[0]) and not _PRONOUNS.search(match["what"][:18]) else ""
+    )
+
+
 def _intents(work: Work) -> Iterator[str]:
     for step in work.steps:
-        for sentence in prose.sentences(step.text.replace(":\n", ".\n").rstrip(":") + ".")[:3]:
-            match = _INTENT.match(sentence.text)
-            if match is None or match["what"].split(" ", 1)[0].lower() in _READING | _NO_DEEDS:
-                continue
-            if is_order(match["what"].split(" ", 1)[0]) and not _PRONOUNS.search(match["what"][:18]):
-                yield match["what"]
+        yield from filter(None, (intent_of(sentence.text.rstrip(":")) for sentence in step.statements[:3]))
 
 
 def _lengthened(title: str, work: Work) -> str:
