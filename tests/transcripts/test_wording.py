@@ -707,7 +707,7 @@ def test_a_long_session_is_asked_about_in_parts(fake, monkeypatch, carries_on, t
     assert parts[0][0] == 1 and parts[-1][1] == len(log.events)
     assert all(left[1] + 1 == right[0] for left, right in pairwise(parts))
     assert all(open_ for _, _, open_ in parts[1:])
-    assert "## title so far: Write round 1\n" in fake.asked[-1]["messages"][1]["content"]
+    assert "## title so far: Write round " in fake.asked[-1]["messages"][1]["content"]
     assert worded.tokens_in == 10 * len(fake.asked)
     inside = sum(first % 10 != 1 for first, _, _ in parts)
     assert inside or tokens == 400

@@ -97,7 +97,7 @@ def word(
     words, reason, again = _words(asking, breaker)
     spent = _sum(asking.spent)
     return Worded(
-        segments=_applied(grid, drafts, words) if words else drafts,
+        segments=_applied(grid, words) if words else drafts,
         how=How.MODEL if words else How.RULES,
         reason=reason,
         model=asking.model,
@@ -157,11 +157,11 @@ def _sum(spent: Sequence[Spent]) -> Spent:
     return Spent(sum(one.tokens_in for one in spent), sum(one.tokens_out for one in spent), whole)
 
 
-def _applied(grid: Grid, drafts: Sequence[Segment], words: Sequence[Words]) -> list[Segment]:
-    """Segments with the model's cuts and words, and facts of our own."""
+def _applied(grid: Grid, words: Sequence[Words]) -> list[Segment]:
+    """Segments with the model's cuts and words, and facts counted anew: a draft may be of an earlier model's making."""
     said = {one.first: one for one in words}
     kept = {id(one) for one in grid.fixed}
-    found = grid.tiled(sorted(said), drafts)
+    found = grid.tiled(sorted(said))
     for segment in found:
         if id(segment) in kept:
             continue

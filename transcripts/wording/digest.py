@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Final, NamedTuple
@@ -32,16 +32,18 @@ class Limits(NamedTuple):
     """Characters that are kept of each kind of text."""
 
     prompt: int
-    answer: int
+    closing: int  # answers that end a turn; they tell what came of it
+    answer: int  # the others, which mostly say what the agent is about to do
     command: int
     result: int
+    plans: bool = True  # answers that only say what the next call does
 
 
 LEVELS: Final = (
-    Limits(700, 400, 140, 180),
-    Limits(500, 240, 100, 120),
-    Limits(360, 150, 72, 90),
-    Limits(240, 90, 50, 70),
+    Limits(prompt=700, closing=700, answer=400, command=140, result=180),
+    Limits(prompt=500, closing=500, answer=200, command=100, result=120),
+    Limits(prompt=360, closing=360, answer=120, command=72, result=90, plans=False),
+    Limits(prompt=220, closing=180, answer=72, command=50, result=70, plans=False),
 )
 BASE: Final = 1_200  # tokens that a digest may have whatever the length of the session ...
 EACH: Final = 6  # ... and so many more for each event: 4,200 for 500
@@ -77,6 +79,7 @@ class _Condenser:
         self.limits = limits
         self.folder = cwd.rstrip("/") + "/" if cwd else ""
         self.results = {event.call: event for event in grid.events if event.kind is Kind.RESULT and event.call}
+        self.closing = _closing(grid.events)
         self.run: _Run | None = None
 
     def __iter__(self) -> Iterator[Entry]:
@@ -115,7 +118,12 @@ class _Condenser:
             case Kind.COMMAND:
                 return f"PERSON runs: {clipped(clean(event.text or event.command), limits.command)}", ""
             case Kind.ANSWER:
-                text = sentences(clean(event.text), limits.answer)
+                text = clean(event.text)
+                if event.key in self.closing:
+                    text = ends(text, limits.closing)
+                else:
+                    said = _PLAN.sub("", text).rstrip()
+                    text = sentences(said or (text if limits.plans else ""), limits.answer)
                 return (f"AGENT: {text}" if text else ""), ""
             case Kind.CALL:
                 return self._call(event)
@@ -141,7 +149,7 @@ class _Condenser:
         note = "; ".join(part for part in notes if part)
         about = self._about(call)
         if note:
-            return f"{call.tool}: {about} → {note}", ""
+            return f"{call.tool}: {about} → {note}" if about else f"{call.tool} → {note}", ""
         return f"{call.tool}: {about}", call.tool if not call.command else ""
 
     def _about(self, call: Event) -> str:
@@ -171,6 +179,24 @@ class _Condenser:
             parts.append(clipped(_last_line(hide(result.text[-8000:])), self.limits.result))
         parts.append(self._commits(result))
         return ", ".join(part for part in parts if part)
+
+
+def _closing(events: Sequence[Event]) -> set[str]:
+    """Keys of the answers after which a person speaks, or the log ends."""
+    found, last = set(), ""
+    for event in events:
+        if event.agent:
+            continue
+        if event.kind in (Kind.PROMPT, Kind.COMMAND, Kind.INTERRUPTION) and last:
+            found.add(last)
+        last = event.key if event.kind is Kind.ANSWER else "" if event.kind is Kind.CALL else last
+    return found | {last} if last else found
+
+
+# The last sentence of an answer in the middle of a turn: the calls that follow say the same.
+_PLAN: Final = re.compile(
+    r"(?:(?<=[.!?:*] )|^)(?:(?:now|so|next|then),? )?(?:let me|let's|i'll|i will|i need to)\b[^.!?]*[.:!]?$", re.I
+)
 
 
 class _Run:

@@ -66,7 +66,7 @@ class Grid:
         firsts |= {start for one in segments if (start := self.start_of(one.first)) is not None}
         return self.tiled(sorted(firsts), segments)
 
-    def tiled(self, firsts: Sequence[int], known: Sequence[Segment]) -> list[Segment]:
+    def tiled(self, firsts: Sequence[int], known: Sequence[Segment] = ()) -> list[Segment]:
         """All segments: the fixed ones, the same objects, and open ones that begin at ``firsts``, by facts and rules.
 
         Those of ``known`` that have the same borders are copied rather than described again.

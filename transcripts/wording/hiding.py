@@ -14,7 +14,7 @@ from typing import Final
 from flower.logs import HIDDEN, redact
 
 _NAMES: Final = (
-    r"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?|api[_-]?key|access[_-]?key(?:[_-]?id)?|"
+    r"(?:pass(?:word|wd|phrase|code)|(?<=[_-])pass|pwd|secret|token|credentials?|api[_-]?key|access[_-]?key(?:[_-]?id)?|"
     r"secret[_-]?key|"
     r"secret[_-]?access[_-]?key|private[_-]?key|encryption[_-]?key|signing[_-]?key|account[_-]?key|"
     r"shared[_-]?access[_-]?key|"
