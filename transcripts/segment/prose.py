@@ -9,7 +9,7 @@ from typing import Final
 
 LIMIT: Final = 20_000  # characters of one text that are read
 _FENCE: Final = re.compile(r"^\s*(```|~~~)")
-_ITEM: Final = re.compile(r"^\s*(?:[-*+•]|\d{1,2}[.)]|[☀-➿⬀-⯿\U0001F300-\U0001FAFF]️?)\s+(?:\[[ xX]\]\s+)?")
+_ITEM: Final = re.compile(r"^\s*(?:[-*+•]|\**\d{1,2}[.)]|[☀-➿⬀-⯿\U0001F300-\U0001FAFF]️?)\s+(?:\[[ xX]\]\s+)?")
 _HEADING: Final = re.compile(r"^\s*(?:#{1,6}\s+(?P<hash>.+?)\s*#*|\*\*(?P<bold>[^*]{3,80})\*\*:?)\s*$")
 _SKIP: Final = re.compile(r"^\s*(?:\||>|[-=*_─]{3,}\s*$|`?★|</?[a-z][\w-]*)")
 _LINK: Final = re.compile(r"!?\[([^\]]*)\]\(([^)]*)\)")
@@ -71,7 +71,7 @@ def plain(text: str) -> str:
         text = _URL.sub(lambda m: _named(m[0]), text)
     if "*" in text or "__" in text:
         text = _ITALIC.sub(r"\1", _BOLD.sub(r"\2", text))
-    text = _SYMBOLS.sub("", text.replace("`", ""))
+    text = _SYMBOLS.sub("", text.replace("`", "").replace("**", ""))
     text = _ARROWS.sub(" → ", text.replace("’", "'"))
     return re.sub(r"\s+([,.;:!?])(?=\s|$)", r"\1", " ".join(text.split())).strip(" -–—*")
 

@@ -14,7 +14,8 @@ from .titles import intent_of, subjects
 from .verbs import PASSIVE, is_order, is_past, past_of
 from .work import Work
 
-SHORTEST, LONGEST = 5, 45  # words of a sentence that reports something
+SHORTEST, LONGEST = 5, 45  # words of a sentence that reports something ...
+SHORTEST_DEED: Final = 3  # ... and of one that begins with what was done
 INTENDED: Final = 1.2  # weight of what was only announced, though files were changed right after it
 MARGIN: Final = 1.5  # a second sentence that stands for so much less is left out
 
@@ -53,7 +54,7 @@ _AND_ORDER: Final = re.compile(r"((?:,|,? and|;) )([a-z]+)(?= (?:the|a|an|its?|t
 _OF_A_THING: Final = re.compile(r"\w+ \S+ (?:does|do|is|are|was|were|has|have|now)\b")  # "Committed x.json does not …"
 _LONG_AGO: Final = re.compile(r"^(?!All|Both|Every).*\b(?:was|were|been|already|usage|line \d+)\b", re.I)
 _BY_DOING: Final = re.compile(r"(?:fixed|resolved|solved) by \w+ing\b", re.I)
-_LABELLED: Final = re.compile(r"(?!\S+ed )[^.:;]{2,70}?(?: [–—-] |: )(?P<deed>[A-Z][a-z]+ .+)$")
+_LABELLED: Final = re.compile(r"(?!\S+ed )(?:[^.:;]|[.:](?=\S)){2,90}?(?: [–—-] |: )(?P<deed>[A-Z][a-z]+ .+)$")
 _LEAD_OUT: Final = re.compile(
     r"(?:,? (?:that|which|with|including|as follows|to|in|these changes"
     r"|the following(?: \w+)?)(?: \w+){0,2})?\s*[:：]$",
@@ -155,7 +156,7 @@ def as_report(text: str) -> str:
     leads = text.endswith((":", "："))
     text = _LEAD_OUT.sub("", text)
     if (
-        not SHORTEST <= len(text.split()) <= LONGEST
+        not SHORTEST_DEED <= len(text.split()) <= LONGEST
         or text.endswith("?")
         or _PLANS.match(text)
         or _GOES_ON.search(text)
@@ -177,6 +178,8 @@ def _is_deed(text: str) -> bool:
 def _is_state(text: str, *, is_cut: bool) -> bool:
     """ "All tests pass", "The branch is pushed": how things stand, and not how they might."""
     first, _, rest = text.partition(" ")
+    if len(text.split()) < SHORTEST or first.lower() in ("and", "but", "or", "so", "because"):
+        return False
     if is_order(first) or (first.lower() in ("now", "then", "next", "first") and is_order(rest.split(" ", 1)[0])):
         return False
     if is_past(first) or _NOT_SO.search(text) or _SUPPOSED.search(text) or _POINTS_BACK.match(text):
