@@ -159,10 +159,10 @@ class _Reader:
         facts = self.adapter.facts
         if facts.agent_id:
             return None
-        self.head_key = key
+        self.head_key = storing.key_of(key)
         own = storing.session_id(facts, self.path)
         others = Session.objects.filter(program=facts.program).exclude(session_id=own).order_by("pk")
-        found = others.filter(head_key=key).first() if self.adapter.has_ids else None
+        found = others.filter(head_key=self.head_key).first() if self.adapter.has_ids else None
         if found is None and facts.parent_id:
             found = others.filter(session_id=facts.parent_id).first()
         if found is None:

@@ -343,7 +343,7 @@ def _count(session: Session, row: LogFile, step: Step, *, is_anew: bool) -> None
     session.parent_id = facts.parent_id[:120]
     session.pull_requests = facts.pull_requests
     if step.head_key or is_anew:
-        session.head_key = step.head_key[:32]
+        session.head_key = step.head_key
 
 
 # --- owners
