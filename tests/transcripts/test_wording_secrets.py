@@ -90,6 +90,7 @@ def test_a_secret_is_hidden_wherever_it_stands(text, secret):
         "SpawnDaemonBridgeFactoryConfigurationProviderImplementationTest",
         "npm_lifecycle_event and hf_hub_download_with_retries are names",
         "pytest -q tests/test_tokens.py -k 'password or token' -u",
+        "gh api repos/o/r/issues?state=open&code=1",
         "--- PASS: TestResumeSwitchesBranch (0.12s)",
         "1276 tests, 1274 passed, 2 skipped in 12.5 s; max_tokens=8000",
         "see https://example.org/docs/keys#how and http://127.0.0.1:8000/a@b",

@@ -65,9 +65,10 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/]+(@)"), rf"\1{HIDDEN}\2"),
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[A-Za-z0-9_-]{16,}(@)"), rf"\1{HIDDEN}\2"),
     (
-        re.compile(r"(?i)([?&#](?:[\w-]*(?:token|key|secret|signature|password|auth)|sig|code|state|sas)=)[^\s&#\"']+"),
+        re.compile(r"(?i)([?&#](?:[\w-]*(?:token|key|secret|signature|password|auth)|sig|sas)=)[^\s&#\"']+"),
         rf"\1{HIDDEN}",
     ),
+    (re.compile(r"([?&#](?:code|state|nonce)=)[^\s&#\"']{16,}"), rf"\1{HIDDEN}"),  # of a login, not ?state=open
     (
         re.compile(
             r"(https://(?:hooks\.slack\.com/(?:services|workflows)|discord(?:app)?\.com/api/webhooks|"
