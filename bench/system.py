@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -32,6 +33,7 @@ class System:
     port: int
     module: str = "flower.up"
     seconds: float = 0.0
+    login: str = ""  # the address that lets the first browser in, once
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -70,7 +72,7 @@ class System:
         said = b""
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
-            while b"flower ready" not in said:
+            while not (found := re.search(rb"^flower ready .*\nlogin (\S+)\n", said, re.M)):
                 left = deadline - time.perf_counter()
                 chunk = os.read(self.process.stdout.fileno(), 4096) if left > 0 and selector.select(left) else b""
                 if not chunk:
@@ -78,6 +80,7 @@ class System:
                     last = (self.home / "up.err").read_text(errors="replace")[-2000:]
                     raise RuntimeError(f"flower did not start:\n{last}")
                 said += chunk
+        self.login = found[1].decode()
 
     def stop(self) -> None:
         """End what start() began. The supervisor takes its children along, at a kill too."""
