@@ -33,7 +33,7 @@ def attach(brief: Brief, data: bytes, *, actor: Actor, name: str = "") -> Attach
     """
     if len(data) > MAX_BYTES:
         raise TooLarge(f"A picture has at most {MAX_BYTES // 1_000_000} MB; this one has {len(data) / 1e6:.1f}.")
-    encoded, media_type, width, height = _encode(data)
+    encoded, media_type, width, height = encode(data)
     digest = hashlib.sha256(encoded).hexdigest()
     name = " ".join(trace.clean(Path(name.replace("\\", "/")).name).split())[:120]
     with transaction.atomic():
@@ -55,7 +55,7 @@ def attach(brief: Brief, data: bytes, *, actor: Actor, name: str = "") -> Attach
     return attachment
 
 
-def _encode(data: bytes) -> tuple[bytes, str, int, int]:
+def encode(data: bytes) -> tuple[bytes, str, int, int]:
     """Decode and encode again: the pixels stay; metadata, appended data and everything else go."""
     try:
         with warnings.catch_warnings():

@@ -141,6 +141,16 @@ def size(count: int) -> str:
 
 
 @register.filter
+def tokens(count: int) -> str:
+    """Tokens as people read them: ``812``, ``7.2 k``, ``72 k``, ``1.3 M``."""
+    if count < 1000:
+        return str(count)
+    if count < 999_500:
+        return f"{count / 1000:.1f} k" if count < 9950 else f"{count / 1000:.0f} k"
+    return f"{count / 1_000_000:.1f} M"
+
+
+@register.filter
 def is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 16
 

@@ -1,0 +1,151 @@
+// A transcript that grows while one looks on: we say the last number that we have, and get every later event in order.
+// Results go under their calls, events of a sub-agent into its fold. Only a page that holds the end follows it, and it
+// scrolls by itself only while its reader is at the end.
+import { refresh } from "./ago.js";
+import { Socket } from "./socket.js";
+
+const events = document.getElementById("events"), rail = document.getElementById("session-rail");
+const grew = document.querySelector(".grew");
+const numbers = root => [...root.querySelectorAll("[data-number]")];
+const atEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 80;
+const toEnd = () => scrollTo({ top: document.documentElement.scrollHeight });
+let socket, last = events ? Number(events.dataset.last) : 0;
+
+// --- the tail ---
+function add(html) {
+  const read = document.createElement("template"), follows = atEnd();
+  read.innerHTML = html; // from the server, sanitised there; template content runs nothing
+  let added = 0;
+  for (const node of [...read.content.children]) {
+    const fresh = numbers(node).concat(node.dataset.number ? [node] : []).map(one => Number(one.dataset.number));
+    if (fresh.length && Math.max(...fresh) <= last) continue;
+    last = Math.max(last, ...fresh);
+    place(node);
+    added += 1;
+  }
+  if (!added) return;
+  refresh(events);
+  if (follows) toEnd();
+  else grew.hidden = false;
+}
+
+function place(node) {
+  const call = node.dataset.of && events.querySelector(`[data-call="${CSS.escape(node.dataset.of)}"]`);
+  const before = events.lastElementChild;
+  if (call) {
+    call.classList.toggle("failed", call.classList.contains("failed") || node.classList.contains("bad"));
+    call.querySelector(".answers").append(node);
+  } else if (node.dataset.agent && before?.dataset.agent === node.dataset.agent) {
+    before.querySelector(".inner").append(...node.querySelector(".inner").children);
+  } else events.append(node);
+  htmx.process(node);
+}
+
+function told(message) {
+  if (message.type === "transcript.anew") location.reload();
+  if (message.type === "outline.changed") soon();
+}
+
+function follow() {
+  if (socket || !events?.dataset.live || events.querySelector("[data-load=later]")) return;
+  last = Math.max(last, ...numbers(events).map(one => Number(one.dataset.number)));
+  socket = new Socket(() => `${events.dataset.live}?after=${last}`, {
+    message: data => data.startsWith("{") ? told(JSON.parse(data)) : add(data),
+  });
+}
+
+grew?.querySelector("button").addEventListener("click", () => { toEnd(); grew.hidden = true });
+addEventListener("scroll", () => { if (grew && !grew.hidden && atEnd()) grew.hidden = true; here() }, { passive: true });
+
+// --- the outline beside, and its titles between the events ---
+let timer;
+function soon() {
+  timer ??= setTimeout(async () => {
+    timer = undefined;
+    const field = rail.querySelector("[name=q]");
+    if (field.value || field === document.activeElement) return soon(); // somebody searches: later
+    await htmx.ajax("GET", events.dataset.rail, { target: rail, swap: "innerHTML" }).catch(() => {});
+    headings();
+    here();
+  }, 1000);
+}
+
+function headings() {
+  const wanted = new Map([...rail.querySelectorAll("[data-first]")].map(item => [item.dataset.first, item]));
+  for (const heading of events.querySelectorAll(".chapter")) {
+    const item = wanted.get(heading.dataset.first);
+    if (!item) { heading.remove(); continue }
+    heading.querySelector(".no").textContent = item.dataset.position;
+    heading.querySelector("h3 a").textContent = item.querySelector(".words").textContent;
+    wanted.delete(heading.dataset.first);
+  }
+  for (const [first, item] of wanted) {
+    const event = document.getElementById(`e${first}`), top = event?.closest("#events > li");
+    if (!top) continue;
+    const heading = document.createElement("li"), title = document.createElement("h3"), no = document.createElement("span"), link = document.createElement("a");
+    heading.className = "chapter";
+    heading.dataset.first = first;
+    heading.id = `segment-${item.dataset.position}`;
+    no.className = "no";
+    no.textContent = item.dataset.position;
+    link.href = `/sessions/${events.dataset.session}/segments/#segment-${item.dataset.position}`;
+    link.textContent = item.querySelector(".words").textContent;
+    title.append(no, link);
+    heading.append(title);
+    top.before(heading);
+  }
+}
+
+function here() { // which segment is being read
+  let at = null;
+  for (const heading of events?.querySelectorAll(".chapter") ?? []) if (heading.getBoundingClientRect().top < 120) at = heading.dataset.first;
+  for (const link of rail?.querySelectorAll(".jump [data-event]") ?? []) {
+    if (link.dataset.event === at) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
+  }
+}
+
+// --- links to events: unfold what hides one; what is on the page needs no new one ---
+function show(id) {
+  const target = document.getElementById(id);
+  for (let fold = target?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  return target;
+}
+
+document.addEventListener("click", event => {
+  const link = event.target.closest?.("a[data-event], .mark .no");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const id = new URL(link.href).hash.slice(1), target = id && show(id);
+  if (!target) return;
+  event.preventDefault();
+  history.replaceState(null, "", link.href);
+  location.hash = "";
+  location.hash = id;
+  history.replaceState(null, "", link.href);
+  for (const item of document.querySelectorAll(".hits li")) item.toggleAttribute("aria-current", item.contains(link));
+});
+
+document.addEventListener("click", event => {
+  const step = Number(event.target.closest?.("[data-step]")?.dataset.step);
+  if (!step) return;
+  const found = [...document.querySelectorAll(".hits li")], at = found.findIndex(item => item.hasAttribute("aria-current"));
+  found[at < 0 ? 0 : (at + step + found.length) % found.length]?.querySelector("a").click();
+});
+
+// --- earlier and later: what one reads stays where it is ---
+let held;
+document.body.addEventListener("htmx:beforeSwap", event => {
+  if (event.detail.target?.dataset?.load !== "earlier") return;
+  const stays = event.detail.target.nextElementSibling;
+  held = stays && { stays, top: stays.getBoundingClientRect().top };
+});
+document.body.addEventListener("htmx:afterSettle", () => {
+  for (const heading of events?.querySelectorAll(".chapter.continued ~ .continued") ?? []) heading.remove();
+  if (held) { scrollBy(0, held.stays.getBoundingClientRect().top - held.top); held = null }
+  follow();
+  here();
+});
+
+if (location.hash.length > 1) show(location.hash.slice(1))?.scrollIntoView();
+else if (events?.dataset.live && last >= Number(events.dataset.end) && document.querySelector(".facts-line .live")) toEnd();
+follow();
+here();
