@@ -127,6 +127,15 @@ def test_words_for_an_outline_that_changed_meanwhile_are_not_taken(session, mode
     assert not any(title.startswith("Worded") for title in titles(session))
 
 
+def test_a_log_that_grew_between_two_looks_is_looked_at_again(session, monkeypatch):
+    def grown(*_, **__):
+        raise ValueError("the segments do not tile the events")
+
+    monkeypatch.setattr(rewording.wording, "word", grown)
+    run = rewording.reword(session.pk)
+    assert run.ended_at and run.again_at and "grew" in run.reason
+
+
 def test_of_two_runners_one_asks(session, model):
     Wording.objects.create(session=session, events=session.events, begun_at=timezone.now())
     assert rewording.due() == []

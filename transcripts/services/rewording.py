@@ -54,7 +54,16 @@ def reword(number: int) -> Wording | None:
     rows = list(session.segments.prefetch_related("comments", "uses"))
     made = [outlining.made_of(row) for row in rows]
     fixed = [one for row, one in zip(rows, made, strict=True) if is_fixed(row)]
-    worded = wording.word(events, outlining.facts_of(session), made, fixed)
+    try:
+        worded = wording.word(events, outlining.facts_of(session), made, fixed)
+    except ValueError:  # events and segments were read at two moments, and the log grew in between
+        run.reason, run.ended_at, run.again_at = (
+            "The log grew while it was read.",
+            timezone.now(),
+            timezone.now() + QUIET,
+        )
+        run.save()
+        return run
     run.how, run.reason, run.model = str(worded.how), worded.reason, worded.model[:120]
     run.prompt_version, run.cost_usd, run.duration_ms = worded.prompt_version, worded.cost_usd, worded.duration_ms
     run.tokens_in, run.tokens_out = worded.tokens_in, worded.tokens_out
