@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("dispatch.urls")),
     path("", include("daemons.urls")),
     path("", include("worktrees.urls")),
+    path("", include("transcripts.urls")),
 ]
 
 handler400 = "flower.middleware.bad_request"
