@@ -144,7 +144,7 @@ def codex_log() -> list[Any]:
         log.event("agent_message", message="I look."),
         log.message("assistant", "I look."),
         log.item("function_call", name="exec_command", arguments='{"cmd": "git commit -m x"}', call_id="c1"),
-        log.item("function_call_output", call_id="c1", output="Process exited with code 1\nOutput:\n[main 1a2b3c4] x\n"),
+        log.item("function_call_output", call_id="c1", output="Process exited with code 1\n[main 1a2b3c4] x\n"),
         tokens,
         tokens,
         log.item("custom_tool_call", name="apply_patch", call_id="c2", input="*** Begin Patch\n*** Add File: a.py\n"),
