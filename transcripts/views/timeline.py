@@ -1,8 +1,8 @@
 """A session in one picture: segments as bands, what happened as marks, the context as an area. Pure: no rows, no HTML.
 
 Across the page go the events, each as wide as any other: a night without one would leave no room for the day's work.
-Places are percentages, so that the picture fits any width without stretching its letters. However long the session is,
-the picture stays small: the area has ``POINTS`` places at most, and marks of a kind that would cover each other are one.
+Places are percentages, so that the picture fits any width without stretching its letters. However long the session,
+the picture is small: the area has ``POINTS`` places at most, and marks of a kind that would cover each other are one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ MOST_PAUSES: Final = 40
 ROOM: Final = 2.4  # percent of the width in which a number can be read on a wide page
 MORE_ROOM: Final = 7.0  # on a narrow one
 HEADROOM: Final = 1.12  # over the largest context, where the window is not known
+WINDOWS: Final = (200_000, 1_000_000)  # of Claude's models; the log does not tell which, but what was in it does
 PHASES: Final = {
     "ask": "talk",
     "explore": "explore",
@@ -108,14 +109,15 @@ def draw(
     segments: Sequence[Spoken],
     blocks: Iterable[tuple[int, Index]],
     *,
+    program: str = "",
     window: int = 0,
     commits: dict[int, str] | None = None,
     over: str = "",
 ) -> Picture:
     """The picture of some segments and of (number of the first event, index) of each block.
 
-    ``window``: tokens that the model can see, 0 where that is not known. ``commits``: what to say of those at an event.
-    ``over``: how long the session took.
+    ``window``: tokens that the model can see, 0 where the log does not tell. ``commits``: what to say of those at an
+    event. ``over``: how long the session took.
     """
     happened = look(blocks)
     total = max([happened.total, *(one.last for one in segments)], default=0)
@@ -123,6 +125,7 @@ def draw(
         return Picture()
     made = Picture(bands=[_band(one, total) for one in segments])
     made.marks = _marks(happened, total, commits or {})
+    window = window_of(program, window, max((tokens for _, tokens in happened.context), default=0))
     made.area, made.edge, made.told = _context(happened.context, total, window)
     used = {one.phase for one in made.bands}
     made.phases = [(name, word) for name, word in PHASES.items() if name in used]
@@ -130,6 +133,13 @@ def draw(
     spoken = [counted(len(segments), "segment") + (f" over {over}" if over else ""), made.told]
     made.label = "; ".join(part for part in [*spoken, ", ".join(words for _, words in made.kinds)] if part)
     return made
+
+
+def window_of(program: str, window: int, highest: int) -> int:
+    """The tokens that a model can see: as the log told, else what Claude's models have; 0 where nobody knows."""
+    if window or program != "claude":
+        return window
+    return next((size for size in WINDOWS if highest <= size), 0)
 
 
 def look(blocks: Iterable[tuple[int, Index]]) -> Happened:
@@ -177,18 +187,21 @@ def _marks(happened: Happened, total: int, commits: dict[int, str]) -> list[Mark
         found[kind, slot] = Mark(kind, slot, event, _place(event, total), f"e{event} {told or word}")
     longest = sorted(happened.pauses, key=lambda pause: -pause[1])[:MOST_PAUSES]
     for event, length in sorted(longest):
-        found["pause", event] = Mark("pause", 0, event, _say(100 * (event - 1) / total), f"{lasted(length)} without an event")
+        found["pause", event] = Mark(
+            "pause", 0, event, _say(100 * (event - 1) / total), f"{lasted(length)} without an event"
+        )
     order = ("pause", "compaction", "error", "prompt", "commit")  # later ones are drawn over earlier ones
     return sorted(found.values(), key=lambda mark: order.index(mark.kind))
 
 
 def _kinds(happened: Happened, commits: dict[int, str]) -> list[tuple[str, str]]:
+    order: tuple[str, ...] = ("prompt", "commit", "error", "compaction")
     counts: dict[str, int] = {}
     for kind, _, _ in happened.marks:
         counts[kind] = counts.get(kind, 0) + 1
     if commits and "commit" in counts:
         counts["commit"] = max(counts["commit"], len(commits))
-    found = [(kind, counted(counts[kind], kind)) for kind in ("prompt", "commit", "error", "compaction") if kind in counts]
+    found = [(kind, counted(counts[kind], kind)) for kind in order if kind in counts]
     if happened.pauses:
         found.append(("pause", counted(len(happened.pauses), "pause")))
     return found

@@ -1,0 +1,371 @@
+"""The review of a session: its segments, each with its evidence, and the whole of it in one picture.
+
+The page is whole without a script: segments are folded with <details>, forms have pages of their own. With one, it asks
+for what changed: it says which revision it has of each segment, and gets the head, the picture and the list, in which
+the segments that it has already are empty places. That is one request, and it repairs whatever hints were lost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_safe
+
+from briefs.services import recall
+from briefs.templatetags.flower import lasted
+from briefs.views.door import Request, show
+from transcripts import liveness, naming
+from transcripts.blocks import index_of
+from transcripts.models import Block, Segment, SegmentComment, SegmentUse, Session
+from transcripts.models.outline import EDITABLE, LINES
+from transcripts.services import access
+from transcripts.views import timeline
+
+MANY: Final = 8  # segments that are all shown; of more, long runs of quiet ones are folded
+FIRST: Final = 2  # that are never in a run, and
+LAST: Final = 3
+RUN: Final = 3  # quiet ones in a row that are one line
+FILES: Final = 60  # of a segment that are listed
+MADE_OF: Final = {"next_steps": "brief", "open_questions": "question", "key_decisions": "trace"}
+WORDS: Final = {
+    "outcome": "outcome",
+    "key_decisions": "key decisions",
+    "next_steps": "next steps",
+    "open_questions": "open questions",
+}
+_HAVE: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,9})")
+
+
+# --- what is shown ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was made out of a line. Without an address for a reader who may not see it."""
+
+    says: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A line, where it was read, and what was made out of it."""
+
+    text: str
+    event: int | None
+    made: Made | None = None
+
+    @property
+    def html(self) -> SafeString:
+        return inline(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the four lists."""
+
+    field: str
+    words: str
+    lines: list[Said]
+    is_edited: bool
+    makes: str  # what its lines can be made into
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    path: str
+    verb: str
+    times: int
+
+
+@dataclass(slots=True)
+class Row:
+    """A segment as people see it."""
+
+    segment: Segment
+    total: int
+    parts: list[Part] = field(default_factory=list)
+    comments: list[SegmentComment] = field(default_factory=list)
+    files: list[File] = field(default_factory=list)
+    is_open: bool = True
+    is_had: bool = False  # the page has it as it is: an empty place
+    on_another_day: bool = False  # than the one before it
+    into_another_day: bool = False
+
+    @property
+    def position(self) -> int:
+        return self.segment.position
+
+    @property
+    def first(self) -> int:
+        return self.segment.first
+
+    @property
+    def last(self) -> int:
+        return self.segment.last
+
+    @property
+    def phase(self) -> str:
+        return self.segment.phase
+
+    @property
+    def title(self) -> str:
+        return str(self.segment.shown("title"))
+
+    @property
+    def status(self) -> str:
+        return str(self.segment.shown("status"))
+
+    @property
+    def says(self) -> str:
+        events = timeline.counted(self.events, "event")
+        return f"{self.position}/{self.total} {self.title} · {self.status_label} · {events}"
+
+    @property
+    def title_html(self) -> SafeString:
+        return inline(self.title)
+
+    @property
+    def status_label(self) -> str:
+        known = dict(Segment.Status.choices)
+        return str(known.get(Segment.Status(self.status), self.status)) if self.status in known else self.status
+
+    @property
+    def summary(self) -> str:
+        return str(self.segment.shown("summary"))
+
+    @property
+    def events(self) -> int:
+        return self.segment.last - self.segment.first + 1
+
+    @property
+    def tokens(self) -> str:
+        """All that the model wrote, and all that it read and was not in its cache."""
+        usage = self.segment.usage
+        count = sum(usage.get(name) or 0 for name in ("input", "cache_written", "output"))
+        return timeline.thousands(count) if count else ""
+
+    @property
+    def edited(self) -> list[str]:
+        return [name for name in EDITABLE if name in self.segment.edits]
+
+    @property
+    def is_last(self) -> bool:
+        return self.position == self.total
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing in it asks for a reader: it is done, and leaves no question."""
+        asks = self.segment.shown("open_questions") or self.comments or self.status != Segment.Status.DONE
+        return bool(self.segment.reviewed_at) or not asks
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Quiet segments in a row, folded into one line."""
+
+    rows: list[Row]
+    is_open: bool
+
+    @property
+    def key(self) -> int:
+        return self.rows[0].segment.pk
+
+    @property
+    def span(self) -> str:
+        return f"{self.rows[0].position}–{self.rows[-1].position}"
+
+    @property
+    def preview(self) -> str:
+        return " · ".join(row.title for row in self.rows)[:400]
+
+
+@dataclass(frozen=True, slots=True)
+class Had:
+    """What the page says that it has: the revision of each segment; and what it wants anew all the same."""
+
+    revisions: dict[int, int]
+    again: frozenset[int]
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> Had:
+        asked = request.POST if request.method == "POST" else request.GET
+        revisions = {int(pk): int(revision) for pk, revision in _HAVE.findall(asked.get("have", ""))}
+        return cls(revisions, frozenset(int(pk) for pk in re.findall(r"[0-9]{1,15}", asked.get("again", ""))))
+
+    def has(self, segment: Segment) -> bool:
+        return segment.pk not in self.again and self.revisions.get(segment.pk) == segment.revision
+
+
+def inline(text: str) -> SafeString:
+    """One line of text: words as they are, and what stands between backticks as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return format_html("{}", text)
+    words = ((format_html("<code>{}</code>", part) if at % 2 and part else part,) for at, part in enumerate(parts))
+    return format_html_join("", "{}", words)
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+@require_safe
+def segments(request: Request, number: int) -> HttpResponse:
+    """``?open=all``, ``none`` or positions: what is unfolded. For htmx: what the page does not have (``?have=``)."""
+    return show_segments(request, access.find(request.identity, number))
+
+
+def show_segments(request: Request, session: Session) -> HttpResponse:
+    if request.htmx:
+        return show(request, "sessions/_segments.html", context_of(request, session, Had.of(request)))
+    return show(request, "sessions/segments.html", context_of(request, session, None))
+
+
+def context_of(request: Request, session: Session, had: Had | None) -> dict[str, Any]:
+    rows = rows_of(request, session, had)
+    opened = request.GET.get("open", "")
+    arranged = arrange(rows, opened)
+    commits = {commit["event"]: words for row in rows for commit in row.segment.commits if (words := told(commit))}
+    over = lasted(session.started_at, session.active_at) if session.started_at else ""
+    drawn: dict[str, Any] = {"program": session.program, "window": session.window, "commits": commits, "over": over}
+    return {
+        "session": session,
+        "transcript": transcript_of(session),
+        "title": naming.title(session, rows[0].title if rows else ""),
+        "is_live": liveness.is_live(session),
+        "live_until": session.active_at + liveness.RECENTLY if session.active_at else None,
+        "over": over,
+        "tokens": timeline.thousands(session.tokens - session.tokens_cache_read) if session.tokens else "",
+        "cached": timeline.thousands(session.tokens_cache_read),
+        "cost": getattr(session, "cost", None),
+        "brief": session.brief if session.brief and request.identity.may_see(session.brief) else None,
+        "rows": rows,
+        "arranged": arranged,
+        "reviewed": sum(1 for row in rows if row.segment.reviewed_at),
+        "folds": any(isinstance(one, Run) or not one.is_open for one in arranged),
+        "picture": timeline.draw(rows, indexes(session), **drawn),
+    }
+
+
+def transcript_of(session: Session) -> str:
+    return reverse("transcript", args=[session.pk])
+
+
+def indexes(session: Session) -> Iterable[tuple[int, Any]]:
+    blocks = Block.objects.filter(file__session=session, file__agent="").order_by("first").values_list("first", "index")
+    for first, packed in blocks:
+        yield first, index_of(packed)
+
+
+def told(commit: dict[str, Any]) -> str:
+    return f"{commit['sha'][:9]} {commit['subject']}"
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def rows_of(request: Request, session: Session, had: Had | None = None) -> list[Row]:
+    """All segments of a session, in four queries; those that the page has stay without their texts."""
+    found = list(session.segments.select_related("edited_by", "reviewed_by").order_by("position"))
+    comments: dict[int, list[SegmentComment]] = {}
+    for comment in SegmentComment.objects.filter(segment__session=session).select_related("actor"):
+        comments.setdefault(comment.segment_id, []).append(comment)
+    uses = _uses(request, session)
+    rows = []
+    before: datetime | None = None
+    for segment in found:
+        row = Row(segment, len(found), comments=comments.get(segment.pk, []))
+        row.is_had = had is not None and had.has(segment)
+        if not row.is_had:
+            row.parts = [_part(segment, name, uses) for name in WORDS]
+            row.files = [_file(each, session.cwd) for each in segment.files[:FILES]]
+        row.is_open = segment.reviewed_at is None
+        if segment.started_at:
+            day = timezone.localtime(segment.started_at)
+            row.on_another_day = before is not None and before.date() != day.date()
+            before = day
+            ends = timezone.localtime(segment.ended_at) if segment.ended_at else day
+            row.into_another_day = ends.date() != day.date()
+        rows.append(row)
+    return rows
+
+
+def _part(segment: Segment, name: str, uses: dict[tuple[int, str, str], Made]) -> Part:
+    lines = [
+        Said(line["text"], line["event"], uses.get((segment.pk, name, " ".join(line["text"].split()))))
+        for line in _lines(segment.shown(name))
+    ]
+    return Part(name, WORDS[name], lines, name in segment.edits, MADE_OF.get(name, ""))
+
+
+def _lines(shown: Any) -> list[dict[str, Any]]:
+    return shown if isinstance(shown, list) else [shown] if shown else []
+
+
+def _file(each: dict[str, Any], cwd: str) -> File:
+    path = str(each["path"])
+    return File(path.removeprefix(f"{cwd.rstrip('/')}/") if cwd else path, each["verb"], each["times"])
+
+
+def _uses(request: Request, session: Session) -> dict[tuple[int, str, str], Made]:
+    """What was made out of which line, with links to what this reader may see."""
+    rows = list(SegmentUse.objects.filter(segment__session=session))
+    wanted = {row.brief_id for row in rows}
+    seen = set(recall.visible(request.identity).filter(pk__in=wanted).values_list("pk", flat=True)) if rows else set()
+    return {(row.segment_id, row.field, row.text): _made(row, row.brief_id in seen) for row in rows}
+
+
+def _made(use: SegmentUse, may_see: bool) -> Made:
+    page = f"/briefs/{use.brief_id}/"
+    if use.made == SegmentUse.Made.BRIEF:
+        made = Made(f"#{use.brief_id}", page)
+    elif use.made == SegmentUse.Made.QUESTION:
+        made = Made(f"asked on #{use.brief_id}", f"{page}#question-{use.number}")
+    else:
+        made = Made(f"trace of #{use.brief_id}", f"{page}#trace-{use.number}")
+    return made if may_see else Made("done", "")
+
+
+# --- folding ----------------------------------------------------------------------------------------------------------
+
+
+def arrange(rows: Sequence[Row], opened: str = "") -> list[Row | Run]:
+    """Rows as they stand on the page: long runs of quiet ones in one line, which opens.
+
+    ``opened``: ``all``, ``none``, or positions with commas between them.
+    """
+    positions = {int(part) for part in opened.split(",") if part.isascii() and part.isdigit() and len(part) < 9}
+    for row in rows:
+        row.is_open = opened == "all" or row.position in positions or (row.is_open and opened != "none")
+    arranged: list[Row | Run] = []
+    run: list[Row] = []
+
+    def close() -> None:
+        is_open = opened == "all" or any(row.position in positions for row in run)
+        arranged.extend([Run(list(run), is_open)] if len(run) >= RUN else run)
+        run.clear()
+
+    for row in rows:
+        if _may_fold(row):
+            run.append(row)
+        else:
+            close()
+            arranged.append(row)
+    close()
+    return arranged
+
+
+def _may_fold(row: Row) -> bool:
+    return row.total > MANY and row.is_quiet and FIRST < row.position <= row.total - LAST
+
+
+assert set(MADE_OF) == set(LINES)
