@@ -43,7 +43,7 @@ def segment(events: Sequence[Event], facts: Facts | None = None, settled: Sequen
     for at, end in pairwise(borders):
         if at == end:
             continue
-        one = described(events, steps, at, end, calls, taken)
+        one = described(events, steps, at, end, calls, taken, facts.title if facts else "")
         one.settled = len(steps) - end >= HORIZON
         taken.add(one.title.casefold())
         found.append(one)

@@ -14,7 +14,7 @@ COST: Final = 3.6
 SHORTEST: Final = 2  # steps
 BRIEF: Final = 0.4  # price of a segment of the shortest length
 LONG: Final = 40  # steps; from here on length costs ...
-LENGTH: Final = 2.5  # ... so much times ln(steps / LONG) squared
+LENGTH: Final = 4.0  # ... so much times ln(steps / LONG) squared
 REACH: Final = 400  # steps; no segment is longer while there is a gap to cut at
 LEAST: Final = 1.0  # a gap that scores lower is no candidate
 

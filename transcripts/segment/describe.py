@@ -15,14 +15,23 @@ from .work import Work, work_of
 
 
 def described(
-    events: Sequence[Event], steps: Sequence[Step], at: int, end: int, calls: dict[str, Event], taken: Container[str]
+    events: Sequence[Event],
+    steps: Sequence[Step],
+    at: int,
+    end: int,
+    calls: dict[str, Event],
+    taken: Container[str],
+    name: str = "",
 ) -> Segment:
-    """The segment of the steps ``at`` to ``end`` (not included); ``taken`` are titles, folded, that others have."""
+    """The segment of the steps ``at`` to ``end`` (not included); ``taken`` are titles, folded, that others have.
+
+    ``name``: the program's own name for the session, for a segment that is all of it.
+    """
     own = steps[at:end]
     work = work_of(events, own, calls)
     before = next((step.text for step in reversed(steps[max(0, at - 3) : at]) if step.text), "")
     following = steps[end].prompt if end < len(steps) else None
-    title = title_for(work, taken)
+    title = title_for(work, taken, name if at == 0 and end == len(steps) else "")
     summary, outcome = words_of(work, title)
     return Segment(
         key=events[work.first].key,

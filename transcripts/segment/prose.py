@@ -16,7 +16,7 @@ _LINK: Final = re.compile(r"!?\[([^\]]*)\]\(([^)]*)\)")
 _NUMBERED: Final = re.compile(r"^(\**)\d{1,2}[.)]\s+(?=\S)")
 _BOLD: Final = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 _ITALIC: Final = re.compile(r"(?<![\w*])\*(?=\S)([^*]+?)(?<=\S)\*(?![\w*])")
-_SYMBOLS: Final = re.compile(r"[\U0001F000-\U0001FAFF☀-➿⬀-⯿️‍]|:[a-z_]{3,}:(?=\s|$)")
+_SYMBOLS: Final = re.compile(r"[\U0001F000-\U0001FAFF☀-➿⬀-⯿️‍]|:[a-z_]{3,}:(?=\s|$)|(?<=\s)[:;]-?[()DP](?=\s|$)")
 _ARROWS: Final = re.compile(r"\s*(?:→|=>|⇒)\s*")
 _END: Final = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?![a-zß-ÿа-я])")
 _SHORTENED: Final = re.compile(

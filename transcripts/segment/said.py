@@ -44,8 +44,8 @@ _STATE: Final = re.compile(
     r"|restored|deployed|opened|closed|verified|completed?|applied|renamed|replied|passing|done|gone|green|clean"
     r"|ready|live|built|in place|in sync|up to date)"
     r"|(?:is|are) now \w+(?:ed|en)|no longer|now (?:verif|check|us|handl|return|work|show|pass|includ|read|writ"
-    r"|stor|support)\w*|pass(?:es"
-    r"|ed)?|succeeded|works now|turned out|root cause|the (?:issue|problem|bug|cause|reason|answer) (?:is|was))\b",
+    r"|stor|support)\w*|(?:tests?|checks?|suites?|builds?|lint(?:ing)?|cases|ci|everything|all)\b.{0,40}\bpass(?:es"
+    r"|ed|ing)?|succeeded|works now|turned out|root cause|the (?:issue|problem|bug|cause|reason|answer) (?:is|was))\b",
     re.I,
 )
 _SUPPOSED: Final = re.compile(r"\b(?:would|could|should|might|if|when you|unless|ready for you|assuming)\b", re.I)

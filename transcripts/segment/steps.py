@@ -37,12 +37,19 @@ _PLANNING: Final = frozenset(
     {"TodoWrite", "update_plan", "EnterPlanMode", "ExitPlanMode", "TaskCreate", "TaskUpdate", "TaskList"}
 )
 _VCS: Final = re.compile(r"(?:^|[;&|(\n]\s*)(?:git|gh|glab|hub)\s+(?!diff|log|show|status|grep|blame|ls-files)")
+# At the beginning of a part of a shell line, after what may stand before a program; "rg pytest" checks nothing.
 _TEST: Final = re.compile(
-    r"\b(?:pytest|tox|nox|jest|vitest|mocha|rspec|phpunit|pest|ctest|ruff|mypy|eslint|golangci-lint|tsc|shellcheck"
-    r"|actionlint"
-    r"|(?:go|cargo|npm|pnpm|yarn|bun|deno|mix|dotnet|swift|gradlew?|mvn|make|just|mise|task|rake|artisan|composer)\b"
-    r"[^;&|\n]{0,40}?\b(?:test|tests|lint|check|vet|clippy|build|typecheck|verify|fmt)\b)(?![./\w-]*\.(?:py|go|js"
+    r"(?:(?:[A-Z_]+=\S*|env|time|sudo|timeout|-?\d+\w?|npx|bunx|uvx?|poetry|pipenv|run|exec|bundle|docker|compose"
+    r"|python3?|-m)\s+)*"
+    r"(?:\S*/)?(?:"
+    r"(?:pytest|unittest|tox|nox|jest|vitest|mocha|rspec|phpunit|pest|ctest|ruff|mypy|eslint|golangci-lint|tsc"
+    r"|shellcheck"
+    r"|actionlint|prettier|biome|pre-commit)\b(?!\.)"
+    r"|(?:go|cargo|npm|pnpm|yarn|bun|deno|mix|dotnet|swift|gradlew?|mvn|make|just|mise|task|rake|artisan|composer"
+    r"|manage\.py)"
+    r"\s[^;&|\n]{0,40}?\b(?:test|tests|lint|check|vet|clippy|build|typecheck|verify|fmt)\b(?![./\w-]*\.(?:py|go|js"
     r"|ts|md)\b)"
+    r"|[\w.-]*(?:test|lint|check)[\w-]*\.sh\b)"
 )
 _QUOTED: Final = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"?")
 _APART: Final = re.compile(r"\s*(?:&&|\|\||;|\||\n)\s*")
@@ -121,7 +128,7 @@ def is_test(command: str) -> bool:
 @lru_cache(maxsize=256)
 def checking_part(command: str) -> str:
     """The part of a shell line that checks the work; empty if none does."""
-    return next((part for part in _APART.split(bare_command(command)) if _TEST.search(part)), "")
+    return next((part for part in _APART.split(bare_command(command)) if _TEST.match(part.lstrip("( "))), "")
 
 
 def bare_command(command: str) -> str:

@@ -160,10 +160,10 @@ _THIN: Final = frozenset(
 _PRONOUNS: Final = re.compile(r"\b(?:it|this|that|them|these|those|there|one|so)\b", re.I)
 
 
-def title_for(work: Work, taken: Container[str]) -> str:
-    """The first good title that no other segment has."""
+def title_for(work: Work, taken: Container[str], name: str = "") -> str:
+    """The first good title that no other segment has. ``name`` comes before the names of files."""
     fallback = ""
-    for text in _candidates(work):
+    for text in (*_candidates(work), name, _by_files(work)):
         title = shaped(text)
         if len(title.split()) < FEWEST or not title[0].isalnum():
             continue
@@ -217,7 +217,6 @@ def _candidates(work: Work) -> Iterator[str]:
     for prompt in prompts:
         if prompt.text.startswith("/"):
             yield f"Run the command {' '.join(prompt.text.split()[:4])}"
-    yield _by_files(work)
 
 
 def headings(prompt: Event) -> Iterator[str]:

@@ -99,11 +99,12 @@ def work_of(events: Sequence[Event], steps: Sequence[Step], calls: dict[str, Eve
     touched: dict[str, tuple[Verb, int]] = {}
     phases: Counter[Phase] = Counter()
     sums = Counter[str]()
+    turned_down = {e.call for e in events[work.first : work.last + 1] if e.kind is Kind.RESULT and e.is_error}
     for number in range(work.first, work.last + 1):
         event = events[number]
         _count(work, event, sums)
         _span(work, event)
-        for touch in event.touches:
+        for touch in event.touches if event.call not in turned_down else ():
             verb, times = touched.get(touch.path, (touch.verb, 0))
             work.edits += touch.verb is not Verb.READ
             touched[touch.path] = (max(verb, touch.verb, key=_STRENGTH.__getitem__), times + 1)
