@@ -41,13 +41,16 @@ if (trace) {
   }
 
   function nextRun() {
-    let run = [];
+    let run = [], count = 0;
     for (const line of [...trace.children].slice(0, LOOKED_AT).concat(null)) {
-      const kind = line?.dataset.run;
-      if (kind && run[0]?.dataset.run === kind) { run.push(line); continue }
-      const count = run.reduce((sum, one) => sum + (one.matches(".run") ? seqs(one).length : 1), 0);
-      if (run.length > 1 && count >= RUN && count <= MOST) return run;
-      run = kind ? [line] : [];
+      const kind = line?.dataset.run, more = line?.matches(".run") ? seqs(line).length : 1;
+      if (kind && run[0]?.dataset.run === kind && count + more <= MOST) {
+        run.push(line);
+        count += more;
+        continue;
+      }
+      if (run.length > 1 && count >= RUN) return run;
+      [run, count] = kind ? [[line], more] : [[], 0];
     }
     return null;
   }

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.factories import make_repository
@@ -126,3 +127,42 @@ def test_the_design_loop_and_the_agents_view(at: Page):
     expect(at.locator("#payload")).to_contain_text(re.compile(r"B · ~\d+ tokens"))
     at.locator("#payload-open").click()
     expect(at.locator("#payload-readable")).to_contain_text("Nine panels")
+
+
+def test_the_spec_the_trace_and_a_picture_without_a_script(enter, flower: Flower, tokens, brief: int, tmp_path: Path):
+    page = enter(java_script_enabled=False)
+    page.goto(f"/briefs/{brief}/")
+    expect(page.locator("#spec > .prose")).to_contain_text("Do it.")
+    page.locator("#spec-edit > summary").click()
+    page.get_by_label("Spec, in markdown").fill("Do it *slowly*.")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#spec > .prose em")).to_have_text("slowly")
+
+    page.locator("#spec-edit > summary").click()
+    page.get_by_label("Spec, in markdown").fill("Do it mine.")
+    flower.call(tokens[0], "brief_update_spec", brief=brief, spec="Do it theirs.", base_version=2)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#spec").get_by_role("alert")).to_contain_text("Somebody else changed the spec")
+    expect(page.locator(".differs")).to_contain_text("theirs")
+    expect(page.get_by_label("Spec, in markdown")).to_have_value("Do it mine.")
+    page.get_by_role("button", name="Save mine on top of v3").click()
+    expect(page.locator("#spec > .prose")).to_have_text("Do it mine.")
+
+    shot = tmp_path / "shot.png"
+    Image.new("RGB", (60, 40), "teal").save(shot)
+    page.get_by_label("Add a note").fill("see")
+    page.locator("#note-picture").set_input_files(shot)
+    page.get_by_role("button", name="Add with the picture").click()
+    expect(page.locator(".entry").first.locator("a.picture img")).to_be_visible()
+
+    for number in range(60):
+        flower.call(tokens[0], "brief_append", brief=brief, body=f"note {number}")
+    page.get_by_label("Kind of entries").select_option("note")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.get_by_text("Only “note added”")).to_be_visible()
+    expect(page.locator("#trace .entry")).to_have_count(50)
+    page.get_by_role("link", name="load earlier").click()
+    expect(page.locator("#trace .entry")).to_have_count(11)
+    expect(page.locator("#trace .entry").last).to_contain_text("see")
+    page.get_by_role("link", name="Show all").click()
+    expect(page.locator(".entry").first).to_contain_text("note 59")
