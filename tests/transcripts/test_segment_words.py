@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.transcripts.building import Log, piece
-from transcripts.events import Kind, Usage, Verb
+from transcripts.events import Kind, Touch, Usage, Verb
 from transcripts.segment import Phase, Segment, Status, segment
 from transcripts.segment.messages import body_of
 from transcripts.segment.prose import clipped, plain, sentences
@@ -46,7 +46,8 @@ See https://github.com/o/r/pull/12. It’s done."""
         "See PR #12.",
         "It's done.",
     ]
-    assert sentences(text)[1].section == "Summary"
+    assert sentences(text)[0].section == "Summary"
+    assert sentences(text)[1].section == "Here's what changed"
     assert sentences(text)[1].is_item
 
 
@@ -344,6 +345,38 @@ def test_next_steps_come_from_the_last_words_and_the_open_list():
         "The index still needs to be built.",
         "Write the tests.",
     ]
+
+
+def test_offers_and_failing_checks_are_next_steps():
+    log = Log().ask("Fix the parser").say("On it.").edit("a.py").run("pytest", code=1, result="1 failed")
+    failing = len(log.events)
+    log.say("I've changed the lexer. Would you like me to commit all these changes? Shall I do it now? Let me know.")
+    one = only(log)
+    assert texts(one.next_steps) == ["Commit all these changes.", "Get tests to pass again."]
+    assert [line.event for line in one.next_steps] == [failing + 1, failing]
+
+
+def test_reports_and_plans_are_no_next_steps():
+    log = Log().ask("Fix the parser").say("On it.").edit("a.py")
+    log.say("Branch is clean. Draft PR created. I'd call this ready to merge. Build passes now. Let me know.")
+    assert not only(log).next_steps
+
+
+def test_what_was_announced_and_done_is_told():
+    log = Log().ask("more review comments").say("Now let me guard the lexer against empty input:").edit("lexer.py")
+    one = only(log.say("Anything else?"))
+    assert one.summary == "Guarded the lexer against empty input. Changed lexer.py."
+
+
+def test_a_check_must_be_a_command():
+    log = Log().ask("Where is pytest used?").run('rg "pytest" package.json bun.lock', code=1, result="")
+    assert only(log.say("It is not used anywhere in this repository.")).status is Status.DONE
+
+
+def test_an_edit_that_was_turned_down_changed_nothing():
+    log = Log().ask("Create it").say("I write it.")
+    log.call("Write", touches=(Touch("a.py", Verb.WRITTEN),), error=True, result="The user doesn't want to proceed")
+    assert not only(log.interrupt()).files
 
 
 def test_questions_stay_open_until_a_prompt_answers_them():

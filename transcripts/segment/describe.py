@@ -6,8 +6,10 @@ from collections.abc import Container, Sequence
 
 from transcripts.events import Event, Kind
 
-from . import lines
+from .decisions import decisions
+from .following import next_steps
 from .outline import Segment, Status
+from .questions import open_questions
 from .steps import Step
 from .summary import words_of
 from .titles import title_for
@@ -43,11 +45,9 @@ def described(
         status=status_of(work, is_last=end == len(steps)),
         summary=summary,
         outcome=outcome,
-        next_steps=lines.next_steps(work, is_last=end == len(steps))
-        if end == len(steps) or following is not None
-        else [],
-        key_decisions=lines.decisions(work, before),
-        open_questions=lines.open_questions(work, following),
+        next_steps=next_steps(work, is_last=end == len(steps)) if end == len(steps) or following is not None else [],
+        key_decisions=decisions(work, before),
+        open_questions=open_questions(work, following),
         started_at=work.started_at,
         ended_at=work.ended_at,
         phase=work.phase,

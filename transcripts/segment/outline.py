@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from transcripts.events import Usage, Verb
 
@@ -74,3 +76,20 @@ class Segment:
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON. Enumerations are strings; times stay milliseconds."""
         return {**asdict(self), "tokens": self.tokens}
+
+
+MOST_LINES: Final = 4  # of a kind in a segment: few and right rather than many
+_WORDS: Final = re.compile(r"\w+")
+
+
+def distinct(lines: Sequence[Line]) -> list[Line]:
+    """The first few that do not say what another has said."""
+    seen: list[set[str]] = []
+    kept: list[Line] = []
+    for line in lines:
+        own = set(_WORDS.findall(line.text.lower())) or {line.text}
+        if any(len(own & other) > 0.7 * min(len(own), len(other)) for other in seen):
+            continue
+        seen.append(own)
+        kept.append(line)
+    return kept[:MOST_LINES]

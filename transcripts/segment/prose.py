@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+LEAD: Final = 8  # words of a lead-in that names what follows
 LIMIT: Final = 20_000  # characters of one text that are read
 _FENCE: Final = re.compile(r"^\s*(```|~~~)")
 _ITEM: Final = re.compile(r"^\s*(?:[-*+•]|\**\d{1,2}[.)]|[☀-➿⬀-⯿\U0001F300-\U0001FAFF]️?)\s+(?:\[[ xX]\]\s+)?")
@@ -50,15 +51,18 @@ def sentences(text: str) -> list[Sentence]:
 def statements(text: str) -> list[Sentence]:
     """The same with the lead-ins, some of which tell what was done ("I've fixed both bugs:")."""
     found: list[Sentence] = []
-    section = ""
+    section = lead = ""
     for kind, block in _blocks(text[:LIMIT]):
         if kind == "heading":
-            section = plain(block).rstrip(":.")
+            section, lead = plain(block).rstrip(":."), ""
             found.append(Sentence(section, section, is_item=True, leads=True))
             continue
         for part in _split(plain(block)):
+            leads = part.endswith((":", "："))
+            if kind == "text":  # "Next steps would be:" is a heading to the items below it
+                lead = part.rstrip(":： ") if leads and len(part.split()) <= LEAD else ""
             if len(part) > 2:
-                found.append(Sentence(part, section, kind == "item", part.endswith((":", "："))))
+                found.append(Sentence(part, lead or section if kind == "item" else section, kind == "item", leads))
     return found
 
 

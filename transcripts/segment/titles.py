@@ -126,7 +126,7 @@ _NO_DEEDS: Final = frozenset(
         "gather",
     }
 )
-_POINTING: Final = re.compile(
+POINTING: Final = re.compile(
     r"(?:with |on |for |to |in |at )?(?:it|this|that|them|these|those|there|one|both|all)\b(?! (?:test|issue|file"
     r"|branch|pr|comment|error|bug|function|method|class|plan)s?\b)",
     re.I,
@@ -250,7 +250,7 @@ def _orders(prompt: Event, work: Work, *, only_reading: bool) -> Iterator[str]:
             continue
         if only_reading != (bool(work.changed) and first.lower() in _READING):
             continue
-        if _POINTING.match(rest) or (first.lower() in _THIN and _PRONOUNS.search(rest[:20])):
+        if POINTING.match(rest) or (first.lower() in _THIN and _PRONOUNS.search(rest[:20])):
             continue
         yield order if len(order.split()) >= FEWEST else _lengthened(order, work)
 
@@ -334,7 +334,7 @@ def _deeds(work: Work) -> Iterator[str]:
             if (
                 is_past(first)
                 and base_of(first) not in _NO_DEEDS
-                and not _POINTING.match(match["what"].partition(" ")[2])
+                and not POINTING.match(match["what"].partition(" ")[2])
             ):
                 yield _AND_PAST.sub(lambda m: f"{m[1]}{base_of(m[2])}" if is_past(m[2]) else m[0], match["what"])
 
@@ -344,7 +344,7 @@ def _questions(prompt: Event) -> Iterator[str]:
         text = bare(sentence.text).lstrip("Qq: ")
         if text[:2] == "I " or text[:2] == "I'" or text.split(" ", 1)[0].lower() in _ERRANDS:
             continue
-        if is_order(text.split(" ", 1)[0]) and not _complains(text) and not _POINTING.match(text.partition(" ")[2]):
+        if is_order(text.split(" ", 1)[0]) and not _complains(text) and not POINTING.match(text.partition(" ")[2]):
             yield text
         elif text.endswith("?") and len(text.split()) >= FEWEST:
             yield asked(text)
@@ -375,7 +375,7 @@ def _errands(prompt: Event) -> Iterator[str]:
         if (
             is_order(text.split(" ", 1)[0])
             and len(text.split()) >= FEWEST
-            and not _POINTING.match(text.partition(" ")[2])
+            and not POINTING.match(text.partition(" ")[2])
         ):
             yield text
         deeds = [deed for cue, deed in _ERRAND_DEEDS if re.search(cue, text, re.I)]

@@ -1,0 +1,161 @@
+"""Choices that were made in a segment: by people, and by the model where it weighed one way against another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from transcripts.events import Kind
+
+from . import prose
+from .outline import Line, distinct
+from .prompts import Ask, kind_of, without_greeting
+from .titles import POINTING, headings
+from .verbs import base_of, is_order, is_past
+from .work import Work
+
+LENGTH: Final = 240  # characters of a line
+RULE_WORDS: Final = 60  # of a prompt that may state a rule; a longer one is an order, or pasted
+
+_DECIDED: Final = re.compile(
+    r"\b(?:decided|chose|opted|settled on|went with|going with|agreed (?:to|on)|ruled out)\b", re.I
+)
+_OVER: Final = re.compile(r"\b(?:instead of|rather than|in favou?r of|as opposed to)\b", re.I)
+_OURS: Final = re.compile(
+    r"^(?:(?:so|then|now|ok(?:ay)?|and),? )?(?:(?:i|we)\b(?!'m)|let'?s|let me|better|safer|simpler|cleaner|best"
+    r"|the (?:right|best|better|cleanest|simplest|safest) (?:approach|fix|way|solution|option)|the fix is"
+    r"|this (?:way|approach)|(?:use|keep|make|put|move|add|return|store|pass|call|skip|drop|remove|prefer)\b)",
+    re.I,
+)
+_OF_OLD: Final = re.compile(
+    r"\b(?:currently|was|were|used to|bug|problem|issue|existing|originally|wrong(?:ly)?|explain\w*|document\w*"
+    r"|comments?|seems?|might|maybe|could"
+    r"|appears?|wondering)\b",
+    re.I,
+)
+_RULE: Final = re.compile(
+    r"\b(?:always|never|do(?:n'?| no)t|must(?: not)?|should(?:n'?t| not| only| be| also)|only|instead|rather|prefer"
+    r"|no need|not? (?:necessary|needed)|leave (?:it|that|this|them)|keep (?:it|that|the)|remove it|drop (?:it|that"
+    r"|the)|ignore|use \w+|by default)\b",
+    re.I,
+)
+_OPTION: Final = re.compile(r"^\s*\**(?:option )?([0-9a-d])\**[.):]\**\s+(.+)$", re.M | re.I)
+_PICK: Final = re.compile(
+    r"^(?:option |#|number )?([0-9]|[a-d])\b[\s.,!)]*(?:please|then|is fine|sounds good)?\W*$", re.I
+)
+_ANSWERED: Final = re.compile(r'"([^"\n]{4,300})"="([^"\n]{1,300})"')
+
+
+def decisions(work: Work, before: str) -> list[Line]:
+    """Real choices. ``before``: what the model said last before the segment, for an answer such as "2"."""
+    found = [*_of_people(work, before), *_of_model(work)]
+    return distinct(found)
+
+
+def _of_people(work: Work, before: str) -> Iterator[Line]:
+    said = before
+    for step in work.steps:
+        if step.prompt is not None:
+            yield from _of_prompt(step.prompt.text, step.first_number, said, work.steps[0] is step)
+        said = step.text or said
+    for number in range(work.first, work.last + 1):
+        event = work.events[number]
+        if event.kind is Kind.RESULT and event.tool in ("AskUserQuestion", "request_user_input") and not event.is_error:
+            for question, answer in _ANSWERED.findall(event.text):
+                yield Line(prose.clipped(f"{prose.plain(question)} → {prose.plain(answer)}", LENGTH), number + 1)
+        if event.plan_accepted:
+            name = next(headings(event), "")
+            yield Line(f"Accepted the plan “{prose.clipped(name, 160)}”." if name else "Accepted the plan.", number + 1)
+
+
+def _of_prompt(text: str, number: int, before: str, opens: bool) -> Iterator[Line]:
+    if pick := _PICK.match(text.strip()):
+        options = {key.lower(): what for key, what in _OPTION.findall(before)}
+        if what := options.get(pick[1].lower()):
+            yield Line(f"Chose option {pick[1]}: {prose.ended(prose.clipped(prose.plain(what), 160))}", number)
+        return
+    if (opens and kind_of(text) not in (Ask.CORRECTION, Ask.CONSENT)) or len(text.split()) > RULE_WORDS:
+        return  # an order that opens a segment is its title
+    if kind_of(text) is Ask.ERRAND:
+        return
+    for sentence in prose.sentences(text):
+        length = len(sentence.text.split())
+        if (
+            4 <= length <= 40
+            and not sentence.text.endswith("?")
+            and not _asks(sentence.text)
+            and _RULE.search(sentence.text)
+            and not _is_chat(sentence.text)
+        ):
+            yield Line(
+                f"Asked for: “{prose.clipped(without_greeting(sentence.text).rstrip('.'), LENGTH - 20)}”.", number
+            )
+
+
+_CHAT: Final = re.compile(
+    r"^(?:hm+|i (?:think|don'?t (?:know|see|understand)|guess|see|was|just|only|wonder|can'?t|didn'?t)|it'?s|is it|are"
+    r"|error|---|oh|umm?|emm|never mind|how|what|why)\b",
+    re.I,
+)
+
+
+def _asks(text: str) -> bool:
+    return kind_of(re.sub(r"^(?:(?:but|also|so|then|and|or)\s+)+", "", text, flags=re.I)) is Ask.QUESTION
+
+
+def _is_chat(text: str) -> bool:
+    return bool(_CHAT.match(text)) or "://" in text
+
+
+def _of_model(work: Work) -> Iterator[Line]:
+    for step in work.steps:
+        for sentence in step.sentences:
+            text = _choosing(sentence.text)
+            if not 6 <= len(text.split()) <= 45 or text.endswith("?"):
+                continue
+            first = text.split(" ", 1)[0]
+            own = bool(_OURS.match(text)) or is_past(first) or is_order(first)
+            weighed = _OVER.search(_ASIDE.sub("", text)) and own and not _OF_OLD.search(text)
+            decided = _DECIDED.search(text) and own and not _ADVICE.search(text)
+            choice = _own(text)
+            word, _, rest = choice.partition(" ")
+            verb = base_of(word) if is_order(word) or is_past(word) else ""
+            stands = (verb and verb not in _LOOKING and not POINTING.match(rest)) or _COMPARED.match(choice)
+            if (weighed or decided) and stands and not _WAITING.search(choice) and not _ADVICE.search(choice):
+                yield Line(prose.ended(choice), step.answer)
+
+
+_ASIDE: Final = re.compile(r"\([^)]*\)")
+_ADVICE: Final = re.compile(r"\byou(?:r|'ve)?\b|\bif\b", re.I)
+_LOOKING: Final = frozenset(
+    {"check", "confirm", "look", "read", "verify", "wait", "see", "find", "inspect", "explore", "search", "let"}
+)
+_COMPARED: Final = re.compile(
+    r"(?:better|safer|simpler|cleaner|best|the (?:right|best|better|cleanest|simplest|safest|fix)) ", re.I
+)
+_WAITING: Final = re.compile(
+    r"(?:rather than|instead of) (?:just )?(?:guess|assum|wait|interrupt|poll|monitor)\w*", re.I
+)
+_CLAUSES: Final = re.compile(r"\s[–—-]\s|;\s|,? so |:\s|, but |, then ")
+
+
+def _choosing(text: str) -> str:
+    """The clause that holds the choice, where it can stand alone."""
+    for clause in _CLAUSES.split(text):
+        if (_OVER.search(clause) or _DECIDED.search(clause)) and len(clause.split()) >= 6 and _OURS.match(clause):
+            return clause
+    return text
+
+
+def _own(text: str) -> str:
+    """Without "I'll" and "let me" in front."""
+    text = re.sub(
+        r"^(?:(?:so|then|now|ok(?:ay)?|and),? )?(?:let me|let'?s|i'?ll|i will|i'?m going to|we'?ll|we should|we can"
+        r"|i'?ve|we'?ve|i have|i|we)(?: just| now| also| then)? (?=\w)",
+        "",
+        text,
+        count=1,
+        flags=re.I,
+    )
+    return prose.sentence_case(prose.clipped(text, LENGTH))
