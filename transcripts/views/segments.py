@@ -234,7 +234,9 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
     rows = rows_of(request, session, had)
     opened = request.GET.get("open", "")
     arranged = arrange(rows, opened)
-    commits = {commit["event"]: words for row in rows for commit in row.segment.commits if (words := told(commit))}
+    commits: dict[int, list[str]] = {}
+    for commit in (commit for row in rows for commit in row.segment.commits):
+        commits.setdefault(commit["event"], []).append(f"{commit['sha'][:9]} {commit['subject']}")
     over = lasted(session.started_at, session.active_at) if session.started_at else ""
     drawn: dict[str, Any] = {"program": session.program, "window": session.window, "commits": commits, "over": over}
     return {
@@ -264,10 +266,6 @@ def indexes(session: Session) -> Iterable[tuple[int, Any]]:
     blocks = Block.objects.filter(file__session=session, file__agent="").order_by("first").values_list("first", "index")
     for first, packed in blocks:
         yield first, index_of(packed)
-
-
-def told(commit: dict[str, Any]) -> str:
-    return f"{commit['sha'][:9]} {commit['subject']}"
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

@@ -59,8 +59,7 @@ def rows_of(sessions: QuerySet[Session]) -> list[Row]:
         outlined = titles.get(session.pk, naming.Outlined())
         name = naming.title(session, outlined.first)
         now = outlined.now if outlined.now != name else ""
-        parts: int = session.parts  # type: ignore[attr-defined]
-        rows.append(Row(session, name, now, liveness.is_live(session, runs), parts))
+        rows.append(Row(session, name, now, liveness.is_live(session, runs), session.parts))
     return rows
 
 

@@ -111,7 +111,7 @@ def draw(
     *,
     program: str = "",
     window: int = 0,
-    commits: dict[int, str] | None = None,
+    commits: dict[int, list[str]] | None = None,
     over: str = "",
 ) -> Picture:
     """The picture of some segments and of (number of the first event, index) of each block.
@@ -175,7 +175,7 @@ def _band(one: Spoken, total: int) -> Band:
     return Band(one.position, _say(x), _say(width), _say(x + width / 2), phase, one.status, one.says, room)
 
 
-def _marks(happened: Happened, total: int, commits: dict[int, str]) -> list[Mark]:
+def _marks(happened: Happened, total: int, commits: dict[int, list[str]]) -> list[Mark]:
     found: dict[tuple[str, int], Mark] = {}
     for kind, event, word in happened.marks:
         slot = (event - 1) * SLOTS // total
@@ -183,7 +183,7 @@ def _marks(happened: Happened, total: int, commits: dict[int, str]) -> list[Mark
             known.count += 1
             known.says = f"{known.count} {kind}s from e{known.event} on"
             continue
-        told = commits.get(event, "") if kind == "commit" else ""
+        told = ", ".join(commits.get(event, [])) if kind == "commit" else ""
         found[kind, slot] = Mark(kind, slot, event, _place(event, total), f"e{event} {told or word}")
     longest = sorted(happened.pauses, key=lambda pause: -pause[1])[:MOST_PAUSES]
     for event, length in sorted(longest):
@@ -194,13 +194,13 @@ def _marks(happened: Happened, total: int, commits: dict[int, str]) -> list[Mark
     return sorted(found.values(), key=lambda mark: order.index(mark.kind))
 
 
-def _kinds(happened: Happened, commits: dict[int, str]) -> list[tuple[str, str]]:
+def _kinds(happened: Happened, commits: dict[int, list[str]]) -> list[tuple[str, str]]:
     order: tuple[str, ...] = ("prompt", "commit", "error", "compaction")
     counts: dict[str, int] = {}
     for kind, _, _ in happened.marks:
         counts[kind] = counts.get(kind, 0) + 1
     if commits and "commit" in counts:
-        counts["commit"] = max(counts["commit"], len(commits))
+        counts["commit"] = max(counts["commit"], sum(map(len, commits.values())))
     found = [(kind, counted(counts[kind], kind)) for kind in order if kind in counts]
     if happened.pauses:
         found.append(("pause", counted(len(happened.pauses), "pause")))

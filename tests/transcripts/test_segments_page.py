@@ -1,0 +1,479 @@
+"""The segment page: what it shows, what its forms do, who may see it, and what it costs."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from briefs.models import Brief, Question, Token, TraceEntry
+from briefs.services import actors
+from tests import factories
+from tests.transcripts import stored
+from tests.transcripts.building import Log
+from transcripts.models import Segment, SegmentComment, Session
+from transcripts.services import outlines, outlining
+
+pytestmark = pytest.mark.django_db
+
+NASTY = "<script>alert(1)</script> [x](javascript:alert(2)) <img src=x onerror=alert(3)> \"'`& {{ 7|add:7 }}"
+
+
+def line(text: str, event: int | None = 2) -> dict[str, object]:
+    return {"text": text, "event": event}
+
+
+def make_session(count: int = 3, **fields) -> Session:
+    """``count`` segments of two events each, by hand."""
+    log = Log()
+    for number in range(count):
+        log.ask(f"Do part {number + 1}").say(f"Did part {number + 1}.")
+    session = stored.session(log, prompts=count, **fields)
+    session.started_at = timezone.now() - timedelta(hours=5)
+    session.active_at = session.started_at + timedelta(hours=2, minutes=41)
+    session.save()
+    for number in range(1, count + 1):
+        Segment.objects.create(
+            session=session, key=f"k{2 * number - 1}", position=number, first=2 * number - 1, last=2 * number,
+            first_line=2 * number - 1, last_line=2 * number, title=f"Part {number}", summary=f"Part {number} was done.",
+            started_at=session.started_at, ended_at=session.started_at + timedelta(minutes=2), is_settled=True,
+            usage={"input": 1200, "cache_written": 800, "cache_read": 900_000, "output": 300}, prompts=1,
+        )  # fmt: skip
+    return session
+
+
+def page_of(browser, session: Session, query: str = "", **headers) -> str:
+    answer = browser.get(f"/sessions/{session.pk}/segments/{query}", headers=headers)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def part(text: str, position: int) -> str:
+    """The HTML of one segment."""
+    start = text.index(f'id="segment-{position}"')
+    end = text.find('<details class="seg', start)
+    return text[start : end if end > 0 else len(text)]
+
+
+def words(text: str) -> str:
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
+
+
+def have(session: Session) -> str:
+    return ",".join(f"{one.pk}.{one.revision}" for one in session.segments.all())
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_head_says_what_the_session_was(browser, project):
+    brief = factories.make_brief("Shorten the spawn command", project)
+    session = make_session(
+        3, title="Reset the orchestrator", branch="main", brief=brief, project=project, commits=3, tokens_output=41_000
+    )
+    head = words(page_of(browser, session).split("</header>")[1])
+    for said in (
+        "review · segments", "Reset the orchestrator", "retired", "claude", "6 events", "3 segments", "main", "sample",
+        f"#{brief.pk} Shorten the spawn command", "2 h 41 min · 3 commits · 41 k tokens", "Transcript", "Mark reviewed",
+    ):  # fmt: skip
+        assert said in head
+    assert "$" not in head
+
+
+def test_a_session_is_live_for_a_while_after_its_last_event(browser):
+    session = make_session()
+    Session.objects.filter(pk=session.pk).update(active_at=timezone.now())
+    text = page_of(browser, session)
+    assert ">live</span>" in text
+    assert "data-live-until" in text
+
+
+def test_each_segment_shows_all_that_is_known_of_it(browser):
+    session = make_session(2)
+    first = session.segments.get(position=1)
+    first.status, first.errors = "partial", 2
+    first.outcome = line("The command was `short`.", 2)
+    first.key_decisions = [line("Deliver it by file.", 1), line("A person's own.", None)]
+    first.next_steps, first.open_questions = [line("Merge it.")], [line("Is it global?")]
+    first.files = [{"path": "/repo/src/a.py", "verb": "edited", "times": 3}]
+    first.commits = [{"sha": "1a2b3c4d5e6f", "subject": "Shorten it", "event": 2}]
+    first.save()
+    Session.objects.filter(pk=session.pk).update(cwd="/repo")
+    shown = part(page_of(browser, session), 1)
+    said = words(shown)
+    assert "1 /2 Part 1 Partial" in said
+    assert "Part 1 was done." in said
+    assert "The command was <code>short</code>." in shown
+    assert f'href="/sessions/{session.pk}/?event=1#e1"' in shown
+    assert said.count("none") == 0
+    assert "A person's own. → trace" in said, "without evidence"
+    assert "2 events 1 prompt 2 errors 1 file edited src/a.py 3× 1 commit 2.3 k tokens" in said
+    assert "1a2b3c4d5 Shorten it" in said
+    assert words(part(page_of(browser, session), 2)).count("none") == 4
+
+
+def test_the_picture_is_drawn_with_links(browser):
+    session = make_session(2)
+    text = page_of(browser, session)
+    picture = text[text.index('<figure class="timeline"') : text.index("</figure>")]
+    assert 'href="#segment-2"' in picture
+    assert 'aria-label="Segment 2/2 Part 2 · Done · 2 events"' in picture
+    assert f'href="/sessions/{session.pk}/?event=3#e3"' in picture
+    assert 'aria-label="2 segments over 2 h 41 min; 2 prompts"' in picture
+    assert "style=" not in picture
+
+
+def test_text_of_agents_is_data(browser):
+    session = make_session(1, title=NASTY, branch=NASTY[:200])
+    row = session.segments.get()
+    row.title, row.summary, row.outcome = NASTY, f"# {NASTY}\n\n{NASTY}", line(NASTY)
+    row.key_decisions = row.next_steps = row.open_questions = [line(NASTY)]
+    row.files = [{"path": NASTY, "verb": NASTY, "times": 1}]
+    row.commits = [{"sha": NASTY[:40], "subject": NASTY, "event": 1}]
+    row.save()
+    actor = factories.operator()
+    outlines.comment(row, NASTY, actor=actor)
+    outlines.edit(row, "title", NASTY[:190], actor=actor)
+    for query in ("", "?open=all"):
+        text = page_of(browser, session, query)
+        assert "<script>alert" not in text
+        assert "<img src=x" not in text
+        assert 'href="javascript:' not in text
+        assert "{{ 7|add:7 }}" in text, "not evaluated"
+        assert "style=" not in text and " onclick" not in text
+    for address in ("edit/title", "edit/open_questions", "split", "comments", "uses/next_steps"):
+        text = browser.get(f"/sessions/{session.pk}/segments/{row.pk}/{address}/", {"line": NASTY}).content.decode()
+        assert "<script>alert" not in text and "<img src=x" not in text
+
+
+def test_a_log_without_an_outline_says_so(browser):
+    session = stored.session(Log().ask("Do it").say("Done."), prompts=1)
+    assert "The log has 2 events and no outline yet." in words(page_of(browser, session))
+
+
+def test_a_session_without_a_conversation_says_so(browser):
+    log = Log()
+    log.add("system", "hello")  # type: ignore[arg-type]
+    session = Session.objects.create(program="claude", session_id="empty")
+    assert "No events yet." in page_of(browser, session)
+    Session.objects.filter(pk=session.pk).update(events=4)
+    assert "no conversation" in page_of(browser, session)
+
+
+# --- folding ----------------------------------------------------------------------------------------------------------
+
+
+def opened(text: str) -> list[int]:
+    return [int(found) for found in re.findall(r'id="segment-(\d+)"[^>]* open>', text)]
+
+
+def test_a_short_outline_is_shown_whole(browser):
+    assert opened(page_of(browser, make_session(8))) == list(range(1, 9))
+
+
+def test_a_long_run_of_quiet_segments_is_one_line(browser):
+    session = make_session(16)
+    session.segments.filter(position=12).update(open_questions=[line("Is it global?")])
+    text = page_of(browser, session)
+    assert re.findall(r'<span class="n">(\d+–\d+)</span>', text) == ["3–11"]
+    assert "9 more: Part 3 · Part 4" in words(text)
+    assert text.count('<details class="run-of-segments"') == 1
+    assert 'class="run-of-segments" data-run=' in text and "open>" in text
+    assert re.search(r'class="run-of-segments"[^>]* open>', page_of(browser, session, "?open=5"))
+
+
+def test_reviewed_segments_fold(browser, operator):
+    session = make_session(3)
+    outlines.review(session.segments.get(position=2), True, actor=operator)
+    assert opened(page_of(browser, session)) == [1, 3]
+    assert opened(page_of(browser, session, "?open=all")) == [1, 2, 3]
+    assert opened(page_of(browser, session, "?open=none")) == []
+    assert opened(page_of(browser, session, "?open=none,,x,99999999999999999")) == [1, 3]
+
+
+# --- who --------------------------------------------------------------------------------------------------------------
+
+
+def test_nobody_without_a_login_sees_it(client):
+    session = make_session(1)
+    assert client.get(f"/sessions/{session.pk}/segments/").status_code == 302
+
+
+@pytest.mark.parametrize("number", [0, 99, 2**63, 10**30])
+def test_what_is_not_there_is_not_found(browser, number):
+    session = make_session(1)
+    assert browser.get(f"/sessions/{number}/segments/").status_code == 404
+    for act in ("edit/title", "split", "comments", "uses/next_steps"):
+        assert browser.get(f"/sessions/{session.pk}/segments/{number}/{act}/").status_code == 404
+    for act in ("merge", "review", "made/title"):
+        assert browser.post(f"/sessions/{session.pk}/segments/{number}/{act}/").status_code == 404
+
+
+def test_a_segment_of_another_session_is_not_found_here(browser):
+    one, other = make_session(1), make_session(1)
+    address = f"/sessions/{one.pk}/segments/{other.segments.get().pk}/merge/"
+    assert browser.post(address).status_code == 404
+
+
+def test_a_token_of_another_project_sees_nothing(client, project, tmp_path):
+    other = factories.make_project(tmp_path / "other")
+    session = make_session(1, project=project)
+    actor = factories.operator()
+    _, row = token = actors.issue_token(actor, Token.Scope.READONLY, project=other)
+    assert row
+    answer = client.get(f"/sessions/{session.pk}/segments/", headers={"Authorization": f"Bearer {token[0]}"})
+    assert answer.status_code == 404
+
+
+def test_a_read_only_token_reads_and_changes_nothing(client):
+    session = make_session(1)
+    secret, _ = actors.issue_token(factories.operator(), Token.Scope.READONLY)
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert client.get(f"/sessions/{session.pk}/segments/", headers=headers).status_code == 200
+    row = session.segments.get()
+    answer = client.post(f"/sessions/{session.pk}/segments/{row.pk}/review/", {"on": "1"}, headers=headers)
+    assert answer.status_code == 403
+    assert session.segments.get().reviewed_at is None
+
+
+# --- acting, without a script -----------------------------------------------------------------------------------------
+
+
+def post(browser, segment: Segment, act: str, **data):
+    return browser.post(f"/sessions/{segment.session_id}/segments/{segment.pk}/{act}/", data)
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "kept"),
+    [
+        ("title", "  A better  title ", "A better title"),
+        ("status", "abandoned", "abandoned"),
+        ("summary", "In *my* words", "In *my* words"),
+        ("outcome", "It works.", line("It works.", None)),
+        ("next_steps", "One\n\n Two ", [line("One", None), line("Two", None)]),
+    ],
+)
+def test_a_field_is_edited_on_a_page_of_its_own(browser, field, typed, kept):
+    row = make_session(2).segments.get(position=1)
+    form = browser.get(f"/sessions/{row.session_id}/segments/{row.pk}/edit/{field}/").content.decode()
+    base = re.search(r'name="base" value="(\w+)"', form)
+    assert base
+    answer = post(browser, row, f"edit/{field}", value=typed, base=base[1])
+    assert answer.headers["Location"] == f"/sessions/{row.session_id}/segments/?open=1#segment-1"
+    row.refresh_from_db()
+    assert row.shown(field) == kept
+    said = words(part(page_of(browser, row.session), 1))
+    assert f"edited by operator:mike now : {field.replace('_', ' ')} undo" in said
+    post(browser, row, f"made/{field}")
+    row.refresh_from_db()
+    assert row.edits == {}
+
+
+def test_a_refused_edit_keeps_what_was_typed(browser):
+    row = make_session(1).segments.get()
+    answer = post(browser, row, "edit/title", value="x" * 201)
+    assert answer.status_code == 400
+    text = answer.content.decode()
+    assert "at most 200 characters" in text
+    assert "x" * 201 in text
+
+
+def test_two_people_do_not_overwrite_each_other_unseen(browser, operator):
+    row = make_session(1).segments.get()
+    form = browser.get(f"/sessions/{row.session_id}/segments/{row.pk}/edit/summary/").content.decode()
+    base = re.search(r'name="base" value="(\w+)"', form)
+    assert base
+    outlines.edit(row, "summary", "Theirs", actor=operator)
+    answer = post(browser, row, "edit/summary", value="Mine", base=base[1])
+    assert answer.status_code == 409
+    text = answer.content.decode()
+    assert "changed meanwhile by operator:mike" in text and "Theirs" in text and "Mine" in text
+    again = re.search(r'name="base" value="(\w+)"', text)
+    assert again
+    assert post(browser, row, "edit/summary", value="Mine", base=again[1]).status_code == 302
+    row.refresh_from_db()
+    assert row.shown("summary") == "Mine"
+
+
+def test_an_unknown_field_is_not_found(browser):
+    row = make_session(1).segments.get()
+    assert browser.get(f"/sessions/{row.session_id}/segments/{row.pk}/edit/session_id/").status_code == 404
+    assert post(browser, row, "edit/reviewed_by", value="1").status_code == 404
+    assert post(browser, row, "uses/summary", line="x").status_code == 404
+
+
+def test_segments_are_reviewed_one_by_one_and_all_at_once(browser):
+    session = make_session(3)
+    row = session.segments.get(position=1)
+    post(browser, row, "review", on="1")
+    assert "1 of 3 reviewed" in words(page_of(browser, session))
+    post(browser, row, "review", on="0")
+    row.refresh_from_db()
+    assert row.reviewed_at is None
+    browser.post(f"/sessions/{session.pk}/segments/review/", {"on": "1"})
+    assert session.segments.filter(reviewed_at=None).count() == 0
+    assert "3 of 3 reviewed" in words(page_of(browser, session))
+
+
+def test_a_comment_stands_with_its_segment(browser):
+    row = make_session(1).segments.get()
+    assert post(browser, row, "comments", body="").status_code == 400
+    post(browser, row, "comments", body="Look at **this** again")
+    assert SegmentComment.objects.get().actor.ref == "operator:mike"
+    assert "Look at <strong>this</strong> again" in part(page_of(browser, row.session), 1)
+
+
+def real_session() -> Session:
+    log = Log()
+    for number in range(6):
+        log.ask(f"Please add the file number {number}").say("I will.").edit(f"src/f{number}.py").say("Added it.")
+    session = stored.session(log, prompts=6)
+    outlining.refresh(session.pk)
+    session.refresh_from_db()
+    return session
+
+
+def test_segments_are_split_and_merged(browser):
+    session = real_session()
+    before = session.segments.count()
+    row = session.segments.get(position=1)
+    form = browser.get(f"/sessions/{session.pk}/segments/{row.pk}/split/").content.decode()
+    events = [int(found) for found in re.findall(r'name="event" value="(\d+)"', form)]
+    assert events and row.first not in events
+    assert "prompt</b> Please add" in form or "answer</b>" in form
+    assert post(browser, row, "split", event=events[0]).status_code == 302
+    assert session.segments.count() == before + 1
+    assert session.segments.get(position=2).first == events[0]
+    assert post(browser, session.segments.get(position=1), "merge").status_code == 302
+    assert session.segments.count() == before
+    last = session.segments.order_by("position").last()
+    assert last
+    answer = post(browser, last, "merge")
+    assert answer.status_code == 409
+    assert "last segment" in answer.content.decode()
+    assert post(browser, row, "split", event="x").status_code == 400
+
+
+# --- one click --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def used(project) -> Segment:
+    brief = factories.make_brief("The main thing", project)
+    row = make_session(2, brief=brief, project=project).segments.get(position=1)
+    row.next_steps, row.open_questions, row.key_decisions = [line("Step")], [line("Why?")], [line("So it is.")]
+    row.save()
+    return row
+
+
+def test_a_next_step_becomes_a_brief_once(browser, used):
+    before = Brief.objects.count()
+    for _ in range(2):
+        assert post(browser, used, "uses/next_steps", line="Step").status_code == 302
+    assert Brief.objects.count() == before + 1
+    made = Brief.objects.latest("pk")
+    shown = part(page_of(browser, used.session), 1)
+    assert f'<a class="made" href="/briefs/{made.pk}/">→ #{made.pk}</a>' in shown
+    assert "uses/next_steps" not in shown, "not twice"
+
+
+def test_a_question_and_a_decision_go_to_the_brief(browser, used):
+    post(browser, used, "uses/open_questions", line="Why?")
+    post(browser, used, "uses/key_decisions", line="So it is.")
+    question = Question.objects.get()
+    assert question.brief_id == used.session.brief_id
+    entry = TraceEntry.objects.filter(brief=used.session.brief_id).latest("seq")
+    assert "So it is." in entry.body
+    shown = part(page_of(browser, used.session), 1)
+    assert f'href="/briefs/{question.brief_id}/#question-{question.pk}"' in shown
+    assert f'href="/briefs/{question.brief_id}/#trace-{entry.seq}"' in shown
+
+
+def test_without_a_brief_one_says_which(browser):
+    row = make_session(1).segments.get()
+    row.open_questions = [line("Why so?")]
+    row.save()
+    assert "uses/open_questions/?line=Why%20so%3F" in page_of(browser, row.session)
+    form = browser.get(f"/sessions/{row.session_id}/segments/{row.pk}/uses/open_questions/", {"line": "Why so?"})
+    assert "belongs to no brief" in form.content.decode()
+    assert post(browser, row, "uses/open_questions", line="Why so?").status_code == 409
+    assert post(browser, row, "uses/open_questions", line="Why so?", brief="twelve").status_code == 400
+    assert post(browser, row, "uses/open_questions", line="Why so?", brief="9999").status_code == 404
+    brief = factories.make_brief()
+    assert post(browser, row, "uses/open_questions", line="Why so?", brief=f"#{brief.pk}").status_code == 302
+    assert brief.questions.get().body == "Why so?"
+
+
+# --- for scripts ------------------------------------------------------------------------------------------------------
+
+SCRIPT = {"HX-Request": "true", "Accept": "application/json"}
+
+
+def test_the_page_asks_only_for_what_it_does_not_have(browser, operator):
+    session = make_session(4)
+    said = have(session)
+    outlines.edit(session.segments.get(position=2), "title", "Renamed", actor=operator)
+    text = page_of(browser, session, f"?have={said}", **{"HX-Request": "true"})
+    assert "<html" not in text
+    assert [int(found) for found in re.findall(r'id="segment-(\d+)"[^>]*data-had', text)] == [1, 3, 4]
+    assert "Renamed" in part(text, 2)
+    assert "Part 3 was done." not in text
+    session.refresh_from_db()
+    assert f'id="segments" data-revision="{session.outline_revision}"' in text
+
+
+@pytest.mark.parametrize("nonsense", ["", "x", "1", "1.", ".1", "1.1.1", "9" * 400, "1.99999999999999", "\x00"])
+def test_nonsense_about_what_it_has_gets_everything(browser, nonsense):
+    session = make_session(1)
+    answer = browser.get(f"/sessions/{session.pk}/segments/", {"have": nonsense}, headers={"HX-Request": "true"})
+    assert answer.status_code == 200
+
+
+def test_an_act_answers_with_what_changed(browser):
+    session = make_session(3)
+    row = session.segments.get(position=2)
+    answer = browser.post(
+        f"/sessions/{session.pk}/segments/{row.pk}/review/", {"on": "1", "have": have(session)}, headers=SCRIPT
+    )
+    text = answer.content.decode()
+    assert answer.status_code == 200
+    assert re.findall(r'id="segment-(\d+)"[^>]*data-had', text) == ["1", "3"]
+    assert "1 of 3 reviewed" in words(text)
+
+
+def test_a_refusal_for_a_script_is_a_sentence(browser):
+    row = make_session(1).segments.get()
+    address = f"/sessions/{row.session_id}/segments/{row.pk}"
+    answer = browser.post(f"{address}/edit/title/", {"value": ""}, headers=SCRIPT)
+    assert (answer.status_code, answer.json()) == (400, {"error": "A segment needs a title."})
+    assert browser.post(f"{address}/merge/", headers=SCRIPT).json()["error"].startswith("This is the last segment")
+    form = browser.get(f"{address}/edit/title/", headers=SCRIPT).content.decode()
+    assert form.strip().startswith("<form")
+
+
+# --- cost -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_number_of_queries_does_not_depend_on_the_segments(browser, operator):
+    def cost(count: int) -> int:
+        session = make_session(count)
+        for row in session.segments.all()[:6]:
+            row.next_steps = [line(f"Step {row.pk}")]
+            row.save()
+            outlines.comment(row, "Hm.", actor=operator)
+            outlines.use(row, "next_steps", f"Step {row.pk}", actor=operator)
+            outlines.edit(row, "title", "Mine", actor=operator)
+            outlines.review(row, True, actor=operator)
+        page_of(browser, session)
+        with CaptureQueriesContext(connection) as found:
+            page_of(browser, session)
+        return len(found)
+
+    few, many = cost(16), cost(200)
+    assert few == many
+    assert few <= 14
