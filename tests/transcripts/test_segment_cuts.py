@@ -245,6 +245,17 @@ def test_whatever_comes_is_tiled_and_has_words(events):
             assert one.first <= line.event <= one.last
 
 
+@pytest.mark.parametrize(
+    "part", ["**a ", "__a ", "[a](", "A. ", "git ", "git commit <<EOF\n", 'git commit -m "', "(", "🎉 ", "1. "]
+)
+def test_no_text_makes_it_slow(part):
+    text = part * (20_000 // len(part))
+    log = Log().ask(text).say(text).run(text, result=text).ask(text).say("Fine.")
+    began = time.perf_counter()
+    segment(log.events)
+    assert time.perf_counter() - began < 5  # a busy machine; alone less than a tenth of it
+
+
 def test_ten_thousand_events_take_no_longer_than_seconds():
     log = Log()
     chance = random.Random(1)

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+SHORTENING: Final = 12  # characters before a full stop that tell whether it ends a sentence
 LEAD: Final = 8  # words of a lead-in that names what follows
 LIMIT: Final = 20_000  # characters of one text that are read
 _FENCE: Final = re.compile(r"^\s*(```|~~~)")
 _ITEM: Final = re.compile(r"^\s*(?:[-*+•]|\**\d{1,2}[.)]|[☀-➿⬀-⯿\U0001F300-\U0001FAFF]️?)\s+(?:\[[ xX]\]\s+)?")
 _HEADING: Final = re.compile(r"^\s*(?:#{1,6}\s+(?P<hash>.+?)\s*#*|\*\*(?P<bold>[^*]{3,80})\*\*:?)\s*$")
 _SKIP: Final = re.compile(r"^\s*(?:\||>|[-=*_─]{3,}\s*$|`?★|</?[a-z][\w-]*)")
-_LINK: Final = re.compile(r"!?\[([^\]]*)\]\(([^)]*)\)")
+_LINK: Final = re.compile(r"!?\[([^\]]{0,200})\]\(([^)]{0,400})\)")
 _NUMBERED: Final = re.compile(r"^(\**)\d{1,2}[.)]\s+(?=\S)")
-_BOLD: Final = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
+_BOLD: Final = re.compile(r"(\*\*|__)(?=\S)(.{1,200}?)(?<=\S)\1")
 _ITALIC: Final = re.compile(r"(?<![\w*])\*(?=\S)([^*]+?)(?<=\S)\*(?![\w*])")
 _SYMBOLS: Final = re.compile(r"[\U0001F000-\U0001FAFF☀-➿⬀-⯿️‍]|:[a-z_]{3,}:(?=\s|$)|(?<=\s)[:;]-?[()DP](?=\s|$)")
 _ARROWS: Final = re.compile(r"\s*(?:→|=>|⇒)\s*")
@@ -28,7 +29,8 @@ _GITHUB: Final = re.compile(r"github\.com/[\w.-]+/[\w.-]+/(pull|issues|commit|ac
 _DANGLING_WORDS: Final = (
     "a an the of to and or but in on at for with without from by as that which is are was were be it its this "
     "these our your"
-    " their if when has have had already can will would should could may must not own each all we i you they like "
+    " their if when has have had already can will would should could may must not own each all other any some more "
+    "another especially specifically also just only very we i you they like "
     "while so than then "
     "into via not no do does about because since"
 )
@@ -158,9 +160,10 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
 def _split(text: str) -> Iterator[str]:
     start = 0
     for match in _END.finditer(text):
-        part = text[start : match.end()].strip()
-        if _SHORTENED.search(part):
+        tail = max(start, match.end() - SHORTENING)
+        if _SHORTENED.search(text[tail : match.end()].strip()):
             continue
+        part = text[start : match.end()].strip()
         start = match.end()
         if part:
             yield part

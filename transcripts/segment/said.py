@@ -148,6 +148,8 @@ def _written(work: Work, topic: set[str]) -> Iterator[Report]:
 
 def as_report(text: str) -> str:
     """The sentence in the past and without "I" and chat before it; empty if it reports nothing."""
+    if len(text) > LONGEST * 20:
+        return ""
     whole = text
     while (shorter := _CHAT.sub("", text, count=1)) != text:
         text = shorter

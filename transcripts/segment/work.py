@@ -13,7 +13,7 @@ from transcripts.events import Status as TodoStatus
 
 from .messages import body_of
 from .outline import CommitMade, FileWork
-from .steps import Phase, Step, checking_part, is_test
+from .steps import Phase, Step, bare_command, checking_part, is_test
 
 _FAILED: Final = re.compile(
     r"^\s*(?:--- FAIL|FAIL\b|FAILED\b|ERROR\b.*(?:failed|exit status))|(?<![\w.])[1-9]\d* (?:tests? )?(?:failed"
@@ -33,7 +33,7 @@ _REPLY: Final = re.compile(
     r"|--raw-field|--input)\b))",
     re.S,
 )
-_PUSH: Final = re.compile(r"\bgit\b[^|;&\n]*\bpush\b")
+_PUSH: Final = re.compile(r"\bgit\b[^|;&\n]{0,200}?\bpush\b")
 _BEFORE: Final = re.compile(r"^(?:(?:[A-Z_]+=\S+|env|time|sudo|timeout \d+\w?)\s+)+")
 _KINDS: Final = (
     (r"\b(?:py)?tests?\b|jest|mocha|rspec|phpunit|pest\b", "tests"),
@@ -142,6 +142,7 @@ def _command(work: Work, number: int, command: str, result: Event) -> None:
         return
     if result.commits and (body := body_of(command)):
         work.messages.append((body, number))
+    command = bare_command(command)
     if _OPENS_PULL.search(command) and (match := _PULL.search(result.text)):
         work.pull = (match[1], number)
     if _PUSH.search(command):
