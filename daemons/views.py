@@ -1,7 +1,8 @@
-"""The page of one process: its state, and the end of its output as readable text. A terminal comes later."""
+"""The page of one process: its state, what its agent is at, its output as text. A terminal comes later."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from django.http import HttpResponse
@@ -13,6 +14,9 @@ from briefs.views.door import Refused, Request, show
 from daemons.models import Process
 from daemons.services import processes
 from flower.errors import NotFound, Refusal
+from transcripts import liveness
+from transcripts.services import access
+from transcripts.views.sessions import rows_of
 
 TAIL_BYTES: Final = 64_000
 
@@ -34,6 +38,13 @@ def _may_see(identity: Identity, found: Process) -> bool:
     return identity.project is None or (found.project is not None and found.project.pk == identity.project)
 
 
+@liveness.running
+def agents_that_run() -> Iterable[int]:
+    """For sessions: one whose process runs is live, however long its agent thinks."""
+    alive = (Process.Phase.STARTING, Process.Phase.RUNNING)
+    return Process.objects.filter(purpose=Process.Purpose.AGENT, phase__in=alive).values_list("pk", flat=True)
+
+
 @require_safe
 def process(request: Request, number: int) -> HttpResponse:
     return show_process(request, processes.observe(find(request.identity, number)))
@@ -42,6 +53,7 @@ def process(request: Request, number: int) -> HttpResponse:
 def show_process(
     request: Request, found: Process, *, refused: Refused | None = None, status: int = 200
 ) -> HttpResponse:
+    sessions = access.visible(request.identity).filter(process=found.pk).order_by("-active_at", "-pk")
     context = {
         "process": found,
         "brief": found.brief,
@@ -49,6 +61,7 @@ def show_process(
         "tail_bytes": TAIL_BYTES,
         "may_stop": not found.has_ended and request.identity.may_orchestrate,
         "refused": refused,
+        "sessions": rows_of(sessions[:5]),
     }
     template = "daemons/_process.html" if request.htmx else "daemons/process.html"
     return show(request, template, context, status)

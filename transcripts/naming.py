@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Max, Min
 
@@ -21,8 +22,8 @@ class Outlined:
 def outlined(sessions: Iterable[int]) -> dict[int, Outlined]:
     """Of many sessions, in two queries."""
     ends = Segment.objects.filter(session__in=list(sessions)).order_by().values("session")
-    rows = ends.annotate(low=Min("position"), high=Max("position")).values_list("session", "low", "high")
-    places: dict[int, tuple[int, int]] = {number: (low, high) for number, low, high in rows}
+    found: Iterable[Any] = ends.annotate(low=Min("position"), high=Max("position"))
+    places: dict[int, tuple[int, int]] = {row["session"]: (row["low"], row["high"]) for row in found}
     positions = {at for pair in places.values() for at in pair}
     wanted = Segment.objects.filter(session__in=list(places), position__in=positions).only(*_COLUMNS)
     titles: dict[tuple[int, int], str] = {(row.session_id, row.position): str(row.shown("title")) for row in wanted}

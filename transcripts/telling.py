@@ -105,6 +105,7 @@ def call(event: Event, cwd: str = "") -> Told:
         told = _any(name, given, near)
     if event.command and not told.command:
         told.command = event.command
+        told.line = told.line or one_line(event.command, LINE)
     told.aside = told.aside or one_line(str(event.data.get("description") or ""), LINE)
     if event.todos:
         told.todos = [(str(todo.status), todo.text) for todo in event.todos]
@@ -118,7 +119,7 @@ def call(event: Event, cwd: str = "") -> Told:
 
 
 def result(event: Event) -> Shown:
-    shown = clipped(event.text, RESULT_LINES, RESULT_CHARACTERS)
+    shown = clipped(_bare(event.text), RESULT_LINES, RESULT_CHARACTERS)
     if event.tool.casefold() in _FILES:  # how a file begins says nothing of it
         return replace(shown, first="")
     return shown
@@ -126,7 +127,16 @@ def result(event: Event) -> Shown:
 
 def error(event: Event) -> Shown:
     """The first lines of what went wrong: they stand on the page unfolded."""
-    return clipped(_TAGS.sub("", event.text).strip("\n"), FIRST_LINES, 900)
+    return clipped(_TAGS.sub("", _bare(event.text)).strip("\n"), FIRST_LINES, 900)
+
+
+def _bare(text: str) -> str:
+    """What a program wrote, without what Codex says of its run before it."""
+    if text.startswith(("Chunk ID:", "Exit code:", "Wall time:")):
+        head, marked, output = text.partition("\nOutput:\n")
+        if marked and len(head) < 400:
+            return output
+    return text
 
 
 def clipped(text: str, lines: int, characters: int) -> Shown:

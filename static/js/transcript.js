@@ -140,6 +140,10 @@ document.body.addEventListener("htmx:beforeSwap", event => {
 });
 document.body.addEventListener("htmx:afterSettle", () => {
   for (const heading of events?.querySelectorAll(".chapter.continued ~ .continued") ?? []) heading.remove();
+  for (const result of events?.querySelectorAll(":scope > .result[data-of]") ?? []) {
+    const call = events.querySelector(`[data-call="${CSS.escape(result.dataset.of)}"]`);
+    if (call) call.querySelector(".answers").append(result);
+  }
   if (held) { scrollBy(0, held.stays.getBoundingClientRect().top - held.top); held = null }
   follow();
   here();
