@@ -248,6 +248,14 @@ def test_summary_and_outcome_tell_what_was_done_and_the_facts():
         assert noise not in one.summary + one.outcome.text
 
 
+def test_a_push_behind_a_commit_with_a_long_message_is_seen():
+    log = Log().ask("Fix the parser").say("On it.").edit("a.py")
+    log.run("git commit -m \"$(cat <<'EOF'\nSubject\n\nBody; make test\nEOF\n)\" && git push", result="done")
+    one = only(log.say("Fine."))
+    assert one.outcome is not None
+    assert one.outcome.text == "Pushed."
+
+
 def test_a_refused_command_counts_as_no_check():
     log = (
         Log()

@@ -53,6 +53,7 @@ _TEST: Final = re.compile(
 )
 _QUOTED: Final = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"?")
 _APART: Final = re.compile(r"\s*(?:&&|\|\||;|\||\n)\s*")
+_DOCUMENT: Final = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?.*?^\s*\1\b", re.S | re.M)
 COMMAND: Final = 4000  # characters of a command that are read
 
 
@@ -132,8 +133,8 @@ def checking_part(command: str) -> str:
 
 
 def bare_command(command: str) -> str:
-    """Without what is only text in it: strings, and documents from ``<<`` on."""
-    return _QUOTED.sub("''", command[:COMMAND].split("<<", 1)[0])
+    """Without what is only text in it: strings, and documents after ``<<``."""
+    return _QUOTED.sub("''", _DOCUMENT.sub("", command[:COMMAND]).split("<<", 1)[0])
 
 
 def steps_of(events: Sequence[Event]) -> list[Step]:
