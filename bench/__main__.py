@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from bench import board, dispatch, fuzz, idle, ingest, page, push, recall, report, segmenting, sockets, up
+from bench import board, dispatch, fuzz, idle, ingest, page, push, recall, report, review, segmenting, sockets, up
 from bench.report import Row
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "dispatch": dispatch.measure,
     "ingest": ingest.measure,
     "segmenting": segmenting.measure,
+    "review": review.measure,
     "idle": idle.measure,
     "up": up.measure,
     "fuzz": fuzz.measure,

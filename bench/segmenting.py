@@ -78,7 +78,7 @@ def records(steps: int) -> Iterator[dict[str, Any]]:
     """A Claude Code log of about so many steps."""
     chance = random.Random(7)
     vocabulary = ["".join(chance.choices("abcdefghijklmnoprstuvw", k=chance.randint(4, 9))) for _ in range(600)]
-    log = _Log()
+    log = Log()
     for piece in range(PIECES):
         own = vocabulary[25 * piece : 25 * piece + 60]
         paths = [f"/work/src/{word}.py" for word in own[:8]]
@@ -102,7 +102,7 @@ def records(steps: int) -> Iterator[dict[str, Any]]:
         yield log.assistant([{"type": "text", "text": f"Added the {own[0]}; all tests pass. Next: the {own[2]}."}])
 
 
-class _Log:
+class Log:
     """Gives records their ids, parents and times."""
 
     def __init__(self) -> None:
