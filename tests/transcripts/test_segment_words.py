@@ -9,8 +9,9 @@ from transcripts.events import Kind, Touch, Usage, Verb
 from transcripts.segment import Phase, Segment, Status, segment
 from transcripts.segment.messages import body_of
 from transcripts.segment.prose import clipped, plain, sentences
-from transcripts.segment.titles import asked, shaped
+from transcripts.segment.titles import shaped
 from transcripts.segment.verbs import base_of, is_past, past_of
+from transcripts.segment.wishes import asked
 
 
 def only(log: Log) -> Segment:

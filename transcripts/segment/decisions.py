@@ -11,8 +11,8 @@ from transcripts.events import Kind
 from . import prose
 from .outline import Line, distinct
 from .prompts import Ask, kind_of, without_greeting
-from .titles import POINTING, headings
-from .verbs import base_of, is_order, is_past
+from .verbs import POINTING, base_of, is_order, is_past
+from .wishes import headings
 from .work import Work
 
 LENGTH: Final = 240  # characters of a line

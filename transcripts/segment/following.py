@@ -9,8 +9,7 @@ from typing import Final
 from . import prose
 from .outline import Line, distinct
 from .said import as_report
-from .titles import POINTING
-from .verbs import is_order
+from .verbs import POINTING, is_order
 from .work import Work
 
 LENGTH: Final = 240  # characters of a line

@@ -78,6 +78,8 @@ class Segment:
         return {**asdict(self), "tokens": self.tokens}
 
 
+TITLE: Final = 72  # characters
+FEWEST, MOST = 3, 12  # words of a title
 MOST_LINES: Final = 4  # of a kind in a segment: few and right rather than many
 _WORDS: Final = re.compile(r"\w+")
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from . import prose
+from .deeds import intent_of, subjects
 from .lexical import words
 from .steps import Step
-from .titles import intent_of, subjects
 from .verbs import PASSIVE, is_order, is_past, past_of
 from .work import Work
 

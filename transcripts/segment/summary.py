@@ -11,8 +11,8 @@ from .lexical import words
 from .outline import FileWork, Line
 from .prompts import Ask, kind_of, without_greeting
 from .said import Report, chosen, closing_statement, reports
-from .titles import said
 from .verbs import is_past
+from .wishes import said
 from .work import Check, Work
 
 OUTCOME: Final = 260  # characters of what is reported in an outcome

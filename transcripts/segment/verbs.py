@@ -155,3 +155,21 @@ def past_of(word: str) -> str:
     else:
         past = f"{base}{base[-1] if base in _DOUBLED else ''}ed"
     return past.capitalize() if word[:1].isupper() else past
+
+
+# Verbs that only look, and verbs that are no piece of work by themselves.
+READING: Final = frozenset(
+    {"read", "look", "check", "see", "review", "investigate", "explore", "open", "recall", "start"}
+)
+_NO_DEED_WORDS: Final = (
+    "commit push run find read get leave fail start use see show look mark confirm check note try skip "
+    "call force make go fetch gather"
+)
+NO_DEEDS: Final = frozenset(_NO_DEED_WORDS.split())
+# Objects that point back to what was said before: "fix it", "look at those".
+POINTING: Final = re.compile(
+    r"(?:with |on |for |to |in |at )?(?:it|this|that|them|these|those|there|one|both|all)\b(?! (?:test|issue|file"
+    r"|branch|pr|comment|error|bug|function|method|class|plan)s?\b)",
+    re.I,
+)
+PRONOUNS: Final = re.compile(r"\b(?:it|this|that|them|these|those|there|one|so)\b", re.I)
