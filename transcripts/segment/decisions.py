@@ -111,6 +111,8 @@ def _is_chat(text: str) -> bool:
 def _of_model(work: Work) -> Iterator[Line]:
     for step in work.steps:
         for sentence in step.sentences:
+            if not (_OVER.search(sentence.text) or _DECIDED.search(sentence.text)):
+                continue
             text = _choosing(sentence.text)
             if not 6 <= len(text.split()) <= 45 or text.endswith("?"):
                 continue

@@ -17,6 +17,7 @@ from .work import Work
 SHORTEST, LONGEST = 5, 45  # words of a sentence that reports something ...
 SHORTEST_DEED: Final = 3  # ... and of one that begins with what was done
 INTENDED: Final = 1.2  # weight of what was only announced, though files were changed right after it
+REPEATED: Final = 0.6  # share of the words of the shorter of two sentences that say the same
 MARGIN: Final = 1.5  # a second sentence that stands for so much less is left out
 
 _CHAT: Final = re.compile(
@@ -242,18 +243,17 @@ def _weight(text: str, sentence: prose.Sentence, index: int, topic: set[str]) ->
 def chosen(found: Sequence[Report], count: int, room: int) -> Iterator[Report]:
     """The best ``count`` reports that fit into ``room`` characters and do not repeat each other, in their order."""
     taken: list[Report] = []
+    known: list[set[str]] = []
     used = 0
-    ranked = sorted(found, key=lambda r: -r.weight)
+    ranked = sorted(found, key=lambda report: -report.weight)
     for report in ranked:
-        if report.weight < ranked[0].weight - MARGIN:
+        if len(taken) == count or report.weight < ranked[0].weight - MARGIN:
             break
-        if taken and _ROUTINE.search(report.text):
+        if used + len(report.text) > room or (taken and _ROUTINE.search(report.text)):
             continue  # that all is well is told by the facts
         own = set(words(report.text))
-        repeats = any(
-            len(own & set(words(t.text))) > 0.6 * max(1, min(len(own), len(set(words(t.text))))) for t in taken
-        )
-        if len(taken) < count and used + len(report.text) <= room and not repeats:
+        if not any(len(own & other) > REPEATED * max(1, min(len(own), len(other))) for other in known):
             taken.append(report)
+            known.append(own)
             used += len(report.text) + 1
     yield from sorted(taken, key=lambda report: report.order)
