@@ -1,9 +1,9 @@
 """Agents' logs into the database: how fast, in how much memory, and what a line costs that a large log grows by.
 
-The baseline is what nobody can do without: reading the file line by line and ``orjson.loads`` of each. Both are measured
-in turns in one process, on an SQLite database in a folder of its own. Two programs that only render a log (and store
-nothing) are installed into an environment of their own where a package index answers, and run on the same file; the
-time that they take to print their version is taken off.
+The baseline is what nobody can do without: reading the file line by line and ``orjson.loads`` of each. Both are
+measured in turns in one process, on an SQLite database in a folder of its own. Two programs that only render a log (and
+store nothing) are installed into an environment of their own where a package index answers, and run on the same file;
+the time that they take to print their version is taken off.
 
 The log is made of real ones where they lie beside the checkout (each round with new ids), else it is made up.
 """

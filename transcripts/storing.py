@@ -89,7 +89,7 @@ class Batch:
         """Files and commits of new events, of which ``first`` is the first number."""
         self.new += len(events)
         for number, event in enumerate(events, first):
-            if "copied" in event.data:
+            if not (event.touches or event.commits) or "copied" in event.data:
                 continue
             for touch in event.touches:
                 key = (absolute(touch.path, cwd), str(touch.verb))

@@ -159,20 +159,24 @@ class Adapter:
 
     def spend(self, name: str, number: int, usage: Usage, event: Event | None) -> None:
         """Note the tokens of a message, so far. The last word counts, and it is shown on the message's last event."""
-        known = self.messages.pop(name, None)
-        before = known.usage if known else _NOTHING
-        if known and known.number != number:
-            self.amended.append(Amendment(known.number, _NO_USAGE))
+        messages = self.messages
+        known = messages.pop(name, None)
+        if known is None:
+            before = _NOTHING
+            if len(messages) >= OPEN_MESSAGES:
+                del messages[next(iter(messages))]
+        else:
+            before = known.usage
+            if known.number != number:
+                self.amended.append(Amendment(known.number, _NO_USAGE))
         if event is not None:
             event.usage = usage
         else:
             self.amend(number, usage=usage)
-        self.messages[name] = Message(number, usage)  # the newest last
-        if len(self.messages) > OPEN_MESSAGES:
-            del self.messages[next(iter(self.messages))]
-        counts = self.counts
+        messages[name] = Message(number, usage)  # the newest last
         if self._is_copy:
             return
+        counts = self.counts
         counts.input += usage.input - before.input
         counts.cache_written += usage.cache_written - before.cache_written
         counts.cache_read += usage.cache_read - before.cache_read

@@ -232,15 +232,16 @@ class Claude(Adapter):
             number(spent.get("cache_read_input_tokens")),
             number(spent.get("output_tokens")),
         )
-        request = text(record.get("requestId"))
-        name = f"{name}/{request}" if request else name
-        known = self.messages.get(name)
-        if not given:
-            given = known.number if known else self.counts.events  # a record without a block that is shown
+        request = record.get("requestId")
+        if request and isinstance(request, str):
+            name = f"{name}/{request}"
+        if not given:  # a record without a block that is shown
+            known = self.messages.get(name)
+            given = known.number if known else self.counts.events
         if given:
             self.spend(name, given, usage, last)
-        if not agent and usage.context:
-            self.counts.context = usage.context
+        if not agent and (context := usage.context):
+            self.counts.context = context
 
     def _block(self, line: int, block: Record) -> Event | None:
         kind = block.get("type")
