@@ -31,12 +31,12 @@ function add(html) {
 
 function place(node) {
   const call = node.dataset.of && events.querySelector(`[data-call="${CSS.escape(node.dataset.of)}"]`);
-  const before = events.lastElementChild;
+  const run = node.dataset.agent && [...events.querySelectorAll(".run")].filter(one => one.dataset.agent === node.dataset.agent).at(-1);
   if (call) {
     call.classList.toggle("failed", call.classList.contains("failed") || node.classList.contains("bad"));
     call.querySelector(".answers").append(node);
-  } else if (node.dataset.agent && before?.dataset.agent === node.dataset.agent) {
-    before.querySelector(".inner").append(...node.querySelector(".inner").children);
+  } else if (run) {
+    run.querySelector(".inner").append(...node.querySelector(".inner").children);
   } else events.append(node);
   htmx.process(node);
 }

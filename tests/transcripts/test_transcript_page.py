@@ -90,12 +90,16 @@ def test_a_result_stands_under_its_call_even_when_calls_overlap(browser):
 def test_what_a_sub_agent_did_is_folded_under_its_call(browser):
     log = Log()
     log.ask("Go").add(Kind.CALL, json.dumps({"description": "Look", "prompt": "x"}), tool="Task", call="t")
-    for word in ("one", "two", "three"):
+    log.add(Kind.PROMPT, "Your orders", agent="abc", data={"call": "t"})
+    for word in ("one", "two"):
         log.add(Kind.ANSWER, f"sub {word}", agent="abc")
     log.add(Kind.RESULT, "found", tool="Task", call="t")
     html = body(browser, f"/sessions/{stored.session(log).pk}/")
     assert html.count('class="event run"') == 1 and "3 events" in html
-    assert sorted(numbers(html)) == [1, 2, 3, 4, 5, 6]
+    assert numbers(html) == [1, 2, 3, 4, 5, 6]
+    assert (
+        html.index('id="e2"') < html.index('class="answers"') < html.index('class="event run"') < html.index('id="e3"')
+    )
 
 
 def test_titles_of_segments_stand_where_they_begin(browser, session):

@@ -49,6 +49,7 @@ class Item:
     prefix: str = ""  # of its anchor, where events of two logs stand on one page
     lasted: str = ""  # from a call to its result
     answers: list[Item] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)  # of sub-agents in the same log, that a call started
     helpers: list[LogFile] = field(default_factory=list)  # logs of the sub-agents that a call started
     images: list[int] = field(default_factory=list)
 
@@ -70,10 +71,13 @@ class Run:
     """What a sub-agent did whose events stand in the main log."""
 
     agent: str
-    items: list[Item]
+    items: list[Item] = field(default_factory=list)
     what: str = "run"
-    calls: int = 0
     errors: int = 0
+
+    def add(self, made: Item) -> None:
+        self.items.append(made)
+        self.errors += made.is_bad
 
     @property
     def number(self) -> int:
@@ -124,6 +128,7 @@ def arrange(
     begins = {segment.first: segment for segment in segments}
     nodes: list[Node] = []
     calls: dict[str, Item] = {}
+    runs: dict[str, Run] = {}
     if opens and events:
         around = [segment for segment in segments if segment.first < events[0][0] <= segment.last]
         nodes += [Heading(segment, is_continued=True) for segment in around[-1:]]
@@ -142,7 +147,13 @@ def arrange(
                 _answer(call, made)
                 continue
         if event.agent and event.agent != agent:
-            _run(nodes, made)
+            if not is_nested and not (nodes and isinstance(nodes[-1], Run) and nodes[-1].agent == event.agent):
+                runs.clear()  # told one after the other: the page puts together what belongs together
+            if event.agent not in runs:
+                runs[event.agent] = run = Run(event.agent)
+                call = calls.get(event.data.get("call", "")) if is_nested else None
+                (call.runs if call is not None else nodes).append(run)
+            runs[event.agent].add(made)
         else:
             nodes.append(made)
     return nodes
@@ -188,13 +199,3 @@ def _started(log: LogFile, result: Event) -> bool:
     """Was this log's sub-agent started by the call that this is the result of?"""
     told: Any = result.data.get("agent")
     return told == log.agent or (not told and result.tool == "spawn_agent" and log.agent in result.text)
-
-
-def _run(nodes: list[Node], made: Item) -> None:
-    last = nodes[-1] if nodes else None
-    if not isinstance(last, Run) or last.agent != made.event.agent:
-        last = Run(made.event.agent, [])
-        nodes.append(last)
-    last.items.append(made)
-    last.calls += made.event.kind == Kind.CALL
-    last.errors += made.is_bad
