@@ -35,7 +35,7 @@ __all__ = ["Busy", "Taken", "on_events", "take"]
 log = structlog.stdlib.get_logger(__name__)
 
 BATCH: Final = 24 * 1024 * 1024  # bytes of a log in one transaction; compressed they are a sixth of it
-SWITCH: Final = 0.001  # seconds
+SWITCH: Final = 0.0003  # seconds
 WAITING_BLOCKS: Final = 6  # that may wait for being packed, each a megabyte of memory
 OPEN_BLOCKS: Final = 2  # that are held unpacked: a message's records are seldom further apart
 PIECE: Final = 512 * 1024
@@ -113,6 +113,8 @@ class _Reader:
     def run(self) -> Taken:
         row = self.row
         if row is not None and storing.is_unchanged(row, self.stat):
+            if self.project is not None and row.session.project_id != self.project.pk:
+                storing.give_to(row.session, self.project)
             return Taken(row.session_id, row.session.program, row.agent, row.events, 0)
         is_packed = is_compressed(self.file)
         at = resume(row, self.file) if row is not None and not is_packed else None

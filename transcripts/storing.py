@@ -372,6 +372,14 @@ def _own(session: Session, owner: Owner | None, step: Step) -> None:
     assign(session, owner)
 
 
+def give_to(session: Session, project: Project) -> None:
+    """Somebody said whose it is, after it was read."""
+    with transaction.atomic():
+        locked = Session.objects.select_for_update().get(pk=session.pk)
+        assign(locked, Owner(project=project.pk, is_exact=True))
+        locked.save()
+
+
 def assign(session: Session, owner: Owner) -> None:
     """Say whose a session is; the brief's links follow. The caller saves the session, in the same transaction."""
     before = session.brief_id

@@ -297,6 +297,12 @@ class TestOwners:
         session = Session.objects.get(pk=ingest.take(write(tmp_path, self.log(Path("/x"))), project=project).session)
         assert (session.project, session.is_probable) == (project, False)
 
+    def test_it_can_be_told_of_a_log_that_was_taken(self, tmp_path, project):
+        path = write(tmp_path, self.log(Path("/x")))
+        assert Session.objects.get(pk=ingest.take(path).session).project is None
+        assert ingest.take(path, project=project).new_events == 0
+        assert Session.objects.get().project == project
+
     def test_an_expected_session_is_its_briefs_and_stands_on_the_trace(self, tmp_path, project):
         brief = factories.make_brief(project=project)
         taking.expect("claude", SESSION, Owner(project=project.pk, brief=brief.pk, process=7, dispatch=8))
