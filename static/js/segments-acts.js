@@ -7,12 +7,14 @@ import { say } from "./messages.js";
 const HEADERS = { Accept: "application/json", "HX-Request": "true" };
 const placeOf = link => link.dataset.at ? link.closest("[data-segment]").querySelector(`[data-part="${link.dataset.at}"]`) : link.closest("[data-part]");
 const openers = new WeakMap();
+export let isOpening = false; // a form is on its way: keys that are pressed meanwhile are meant for it
 
 document.addEventListener("click", async event => {
   const link = event.target.closest?.("[data-form]");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  await open(link);
+  isOpening = true;
+  await open(link).finally(() => { isOpening = false });
 });
 
 async function open(link) {

@@ -40,6 +40,7 @@ const grown = count => { for (const one of document.querySelectorAll("[data-even
 new Socket(() => page.dataset.live, {
   message: data => {
     const message = JSON.parse(data);
+    page.dataset.following = "";
     if (message.last !== undefined) {
       grown(message.last);
       if (message.type === "session.grew" && !document.querySelector("[data-live-until]")) again(); // it lives again

@@ -1,6 +1,7 @@
 // Going through the segments by keys: j k segments, o or enter unfolds, r reviewed, e title, c comment, u all. A link to
 // a segment unfolds it. The bands of the time line are one stop of the Tab key; arrows go from band to band.
 import { isTyping } from "./act.js";
+import { isOpening } from "./segments-acts.js";
 import { list } from "./segments-show.js";
 
 let last = null;
@@ -37,6 +38,7 @@ const KEYS = {
 document.addEventListener("keydown", event => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || isTyping(event.target)) return;
   if (document.querySelector("dialog[open], [popover]:popover-open")) return;
+  if (isOpening) return event.preventDefault();
   const band = event.target.closest?.("[data-band]");
   if (band && along(band, event.key)) return event.preventDefault();
   if (event.key === "Enter" && event.target === document.body && here()) KEYS.o();
