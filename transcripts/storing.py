@@ -166,8 +166,8 @@ def _fill(made: Builder, keys: bytes, payload: bytes) -> Builder:
 def write(step: Step, batch: Batch) -> LogFile:
     """Write a batch and how far it goes. Raises Busy, IsCopy."""
     dirty = [builder for builder in batch.blocks if builder.is_dirty]
-    packed = [*batch.packed, *[(builder, pack(builder)) for builder in dirty]]
-    values = [(builder.first, builder.is_stored, made.result()) for builder, made in packed]
+    last = [(builder.first, builder.is_stored, _pack(builder)) for builder in dirty]  # here: a thread would only cost
+    values = [*[(builder.first, builder.is_stored, made.result()) for builder, made in batch.packed], *last]
     owner = _look_for_owner(step)
     try:
         with transaction.atomic():
