@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Faults
+from tests.e2e.test_accessibility import axe, violations  # noqa: F401 - a fixture
 from tests.system.running import Flower
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -284,3 +285,15 @@ def test_two_hundred_segments_stay_quick(page: Page, flower: Flower, faults: Fau
     assert page.locator("[data-band]").count() == 200
     took = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
     assert took < 10_000
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1360), ("dark", 380)])
+def test_it_has_no_serious_fault_for_anybody(page: Page, made: Made, axe, scheme, width):  # noqa: F811
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    visit(page, made)
+    for name in ("rename", "edit next steps", "split"):
+        made.segment(page, 2).get_by_role("link", name=name, exact=True).click()
+    expect(made.segment(page, 2).locator("form")).to_have_count(3)
+    faults = violations(page, axe)
+    assert not faults, "\n".join(faults)

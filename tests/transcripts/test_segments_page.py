@@ -122,7 +122,7 @@ def test_the_picture_is_drawn_with_links(browser):
     text = page_of(browser, session)
     picture = text[text.index('<figure class="timeline"') : text.index("</figure>")]
     assert 'href="#segment-2"' in picture
-    assert 'aria-label="Segment 2/2 Part 2 · Done · 2 events"' in picture
+    assert "<title>Segment 2/2 Part 2 · Done · 2 events</title>" in picture
     assert f'href="/sessions/{session.pk}/?event=3#e3"' in picture
     assert 'aria-label="2 segments over 2 h 41 min; 2 prompts"' in picture
     assert "style=" not in picture

@@ -110,7 +110,7 @@ def test_narrow_bands_have_no_number():
     segments = [One(n, n, n) for n in range(1, 101)]
     made = draw(segments, [(1, index("a" * 100))])
     assert {band.room for band in made.bands} == {""}
-    assert [band.room for band in draw([One(1, 1, 5), One(2, 6, 100)], [(1, index("a" * 100))]).bands] == [
+    assert [band.room for band in draw([One(1, 1, 4), One(2, 5, 100)], [(1, index("a" * 100))]).bands] == [
         "wide",
         "narrow",
     ]
