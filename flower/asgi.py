@@ -147,7 +147,10 @@ async def serve_http(scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(scope, receive)
         await app_for(scope["path"])(scope, replayed(body, receive), noted)
     except BodyTooLarge as error:
-        await answer(noted, 413, {"error": TOO_LARGE.format(error.limit)})
+        if app_for(scope["path"]) is pages and "text/html" in header(scope["headers"], b"accept"):
+            await pages({**scope, "flower.too_large": error.limit}, replayed(b"", receive), noted)
+        else:
+            await answer(noted, 413, {"error": TOO_LARGE.format(error.limit)})
     except ClientLeft:
         pass
     except Exception:

@@ -148,7 +148,12 @@ def _asking_for_a_token(response: HttpResponse) -> HttpResponse:
 
 
 class ShowRefusals(MiddlewareMixin):
-    """A Refusal that a view lets through is an answer, not a fault."""
+    """A Refusal that a view lets through is an answer, not a fault; so is a body that flower/asgi.py did not read."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        if "flower.too_large" in _scope(request):
+            return show_refusal(request, _too_large(), "413.html")
+        return None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, Refusal):
