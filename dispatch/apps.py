@@ -8,7 +8,7 @@ class DispatchConfig(AppConfig):
     def ready(self) -> None:
         from briefs import lifecycle, signals
         from daemons.services import processes
-        from dispatch import auto, gauges, machine, services, tools  # noqa: F401  two declare what they hold
+        from dispatch import auto, gauges, machine, services, sessions, tools  # noqa: F401  some declare what they hold
 
         lifecycle.guard(services.guard_manual_move)
         signals.stirred.connect(auto.on_stirred, weak=False, dispatch_uid="dispatch")

@@ -354,6 +354,33 @@ class TestOwners:
         session = Session.objects.get(pk=ingest.take(path).session)
         assert (session.process, session.dispatch, session.brief, session.is_probable) == (made.pk, 5, brief, True)
 
+    def test_who_claimed_a_request_and_works_in_its_worktree(self, tmp_path, project):
+        from dispatch.models import DispatchRequest
+        from worktrees.models import Worktree
+
+        brief = factories.make_brief(project=project)
+        tree = Worktree.objects.create(
+            project=project,
+            brief=brief,
+            name="t",
+            path=str(tmp_path / "t"),
+            branch="b",
+            created_by=factories.operator(),
+        )
+        made = DispatchRequest.objects.create(
+            brief=brief, project=project, worktree=tree, created_by=factories.operator()
+        )
+        DispatchRequest.objects.filter(pk=made.pk).update(created_at="2026-03-01T09:59:00Z")
+        path = write(tmp_path / "logs", self.log(tmp_path / "t" / "src"))
+        assert taking.is_wanted(path)
+        session = Session.objects.get(pk=ingest.take(path).session)
+        assert (session.dispatch, session.worktree, session.brief, session.is_probable) == (
+            made.pk,
+            tree.pk,
+            brief,
+            True,
+        )
+
 
 class TestCommand:
     def run(self, capsys, *arguments):
