@@ -13,7 +13,22 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from bench import board, dispatch, fuzz, idle, ingest, page, push, recall, report, review, segmenting, sockets, up
+from bench import (
+    board,
+    dispatch,
+    fuzz,
+    idle,
+    ingest,
+    page,
+    push,
+    recall,
+    report,
+    review,
+    segmenting,
+    sockets,
+    transcript,
+    up,
+)
 from bench.report import Row
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
@@ -26,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "ingest": ingest.measure,
     "segmenting": segmenting.measure,
     "review": review.measure,
+    "transcript": transcript.measure,
     "idle": idle.measure,
     "up": up.measure,
     "fuzz": fuzz.measure,
