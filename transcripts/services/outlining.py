@@ -215,6 +215,11 @@ def _announce(session: Session, before: dict[int, int]) -> bool:
         segments=changed,
         order=[pk for pk, _ in now],
     )
+    if len(now) != len(before):  # the agent is at something else: pages that say "now: …" ask again
+        if session.brief_id is not None:
+            live.publish(live.brief_group(session.brief_id), "brief.changed", brief=session.brief_id)
+        if session.process is not None:
+            live.publish(live.process_group(session.process), "process.changed", process=session.process)
     return True
 
 

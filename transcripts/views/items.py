@@ -170,6 +170,7 @@ def item(number: int, event: Event, cwd: str = "", *, whole: bool = False) -> It
     else:
         made.text = event.text if whole else event.text[:SHOWN]
         made.is_cut = len(made.text) < len(event.text)
+        made.is_quiet = event.kind == Kind.ANSWER and not event.text.strip()
         made.is_long = not whole and len(made.text) > LONG.get(event.kind, SHOWN)
     pictures = event.data.get("images")
     made.images = list(range(min(pictures, 20))) if isinstance(pictures, int) else []
