@@ -297,3 +297,37 @@ def test_it_has_no_serious_fault_for_anybody(page: Page, made: Made, axe, scheme
     expect(made.segment(page, 2).locator("form")).to_have_count(3)
     faults = violations(page, axe)
     assert not faults, "\n".join(faults)
+
+
+def test_the_page_fills_while_one_looks_on(page: Page, made: Made):
+    made.do(f"Segment.objects.filter(session={made.number}).delete()")
+    visit(page, made)
+    expect(page.locator("#segments")).to_contain_text("no outline yet")
+    page.evaluate("window.stays = true")
+    made.do("from transcripts.services import outlining", f"outlining.refresh({made.number})")
+    expect(page.locator("[data-segment]").first).to_be_visible()
+    expect(page.locator("#segments")).not_to_contain_text("no outline yet")
+    expect(page.locator("[data-band]").first).to_be_visible()
+    assert page.evaluate("window.stays")
+
+
+def test_a_run_that_forms_takes_nothing_out_of_sight(page: Page, made: Made):
+    visit(page, made)
+    made.do(
+        "from flower import live",
+        f"session = Session.objects.get(pk={made.number})",
+        "for n in range(5, 13):",
+        "    Segment.objects.create(session=session, key=f'x{n}', position=n, first=5 * n - 4, last=5 * n,"
+        " first_line=1, last_line=1, title=f'Part {n}', is_settled=True)",
+        "session.outline_revision += 1",
+        "session.save()",
+        "live.publish(live.session_group(session.pk), 'outline.changed', session=session.pk,"
+        " revision=session.outline_revision, segments=[], order=[])",
+    )
+    expect(page.locator("[data-segment]")).to_have_count(12)
+    expect(page.locator("[data-run]")).to_have_attribute("open", "")
+    expect(made.segment(page, 4).locator(".body")).to_be_visible()
+    page.locator("[data-run] > summary").click()
+    expect(made.segment(page, 4)).to_be_hidden()
+    page.reload()
+    expect(page.locator("[data-run]")).not_to_have_attribute("open", "")
