@@ -61,7 +61,7 @@ def show_process(
         "tail_bytes": TAIL_BYTES,
         "may_stop": not found.has_ended and request.identity.may_orchestrate,
         "refused": refused,
-        "sessions": rows_of(sessions[:5]),
+        "sessions": rows_of(request.identity, sessions[:5]),
     }
     template = "daemons/_process.html" if request.htmx else "daemons/process.html"
     return show(request, template, context, status)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -205,3 +207,37 @@ def test_people_see_their_own_words(browser):
     last = made.segments.last()
     Segment.objects.filter(pk=last.pk).update(edits={"title": "My own words"})
     assert "now: My own words" in body(browser, "/sessions/")
+
+
+def test_pages_that_say_now_hear_when_an_agent_begins_something_else(django_capture_on_commit_callbacks):
+    brief = factories.make_brief("It follows")
+    made = make("parser", brief=brief, process=77)
+    log = Log()
+    for topic in ("parser", "billing", "map"):
+        piece(log, topic)
+    heard = []
+
+    async def listen() -> None:
+        layer = get_channel_layer()
+        for group in (f"brief.{brief.pk}", "process.77"):
+            await layer.group_add(group, "test.now")
+
+    async def hear() -> None:
+        layer = get_channel_layer()
+        for _ in range(2):
+            heard.append((await layer.receive("test.now"))["type"])
+
+    async_to_sync(listen)()
+    stored.grow(made, log.events)
+    with django_capture_on_commit_callbacks(execute=True):
+        outlining.refresh(made.pk)
+    async_to_sync(hear)()
+    assert sorted(heard) == ["brief.changed", "process.changed"]
+
+
+def test_a_brief_that_one_may_not_see_is_not_named(client, agent, project):
+    made = make(title="Mine", project=project, brief=factories.make_brief("Secret plan"))
+    secret = actors.issue_token(agent, Token.Scope.READONLY, project=project)[0]
+    for path in ("/sessions/", f"/sessions/{made.pk}/"):
+        answer = client.get(path, headers={"Authorization": f"Bearer {secret}", "Accept": "text/html"})
+        assert answer.status_code == 200 and b"Secret plan" not in answer.content

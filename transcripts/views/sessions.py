@@ -37,10 +37,7 @@ class Row:
     now: str
     is_live: bool
     segments: int
-
-    @property
-    def state(self) -> str:
-        return "live" if self.is_live else "retired"
+    brief: Brief | None  # as far as the reader may see it
 
     @property
     def context(self) -> int | None:
@@ -49,17 +46,19 @@ class Row:
         return min(100, round(100 * self.session.context / window)) if window else None
 
 
-def rows_of(sessions: QuerySet[Session]) -> list[Row]:
-    """In four queries, however many they are."""
+def rows_of(identity: Identity, sessions: QuerySet[Session]) -> list[Row]:
+    """In four queries, however many they are; in one where there are none."""
     found = list(sessions.select_related("project", "brief").defer("brief__spec").annotate(parts=Count("segments")))
+    if not found:
+        return []
     titles = naming.outlined(session.pk for session in found)
     runs = liveness.processes()
     rows = []
     for session in found:
         outlined = titles.get(session.pk, naming.Outlined())
         name = naming.title(session, outlined.first)
-        now = outlined.now if outlined.now != name else ""
-        rows.append(Row(session, name, now, liveness.is_live(session, runs), session.parts))
+        brief = session.brief if session.brief is not None and identity.may_see(session.brief) else None
+        rows.append(Row(session, name, outlined.now, liveness.is_live(session, runs), session.parts, brief))
     return rows
 
 
@@ -74,13 +73,13 @@ def sessions(request: Request) -> HttpResponse:
 def show_sessions(request: Request, *, refused: Refused | None = None, status: int = 200) -> HttpResponse:
     chosen = {name: request.GET.get(name, "")[:SEARCHED] for name in ("q", "project", "program", "state", "brief")}
     visible = access.visible(request.identity)
-    page = Paginator(matching(visible, **chosen).order_by("-active_at", "-pk"), ON_A_PAGE).get_page(
-        request.GET.get("page")
-    )
+    found = matching(visible, **chosen).order_by(*_ORDER)
+    page = Paginator(found, ON_A_PAGE).get_page(request.GET.get("page"))
+    shown = visible.filter(pk__in=[row.pk for row in page.object_list]).order_by(*_ORDER)
     projects = _projects(request.identity)
     context = {
         "page": page,
-        "rows": rows_of(matching(visible).filter(pk__in=[row.pk for row in page.object_list]).order_by(*_ORDER)),
+        "rows": rows_of(request.identity, shown),
         "chosen": chosen,
         "is_filtered": any(chosen.values()),
         "projects": projects,
@@ -192,5 +191,5 @@ def names(identity: Identity, targets: list[str]) -> dict[str, rooms.Named]:
 def panel(request: Request, brief: Brief, refused: Refused | None) -> dict[str, Any]:
     """The newest sessions of a brief, with what each running one is at."""
     found = access.visible(request.identity).filter(brief=brief).order_by(*_ORDER)
-    rows = rows_of(found[: ON_A_BRIEF + 1])
+    rows = rows_of(request.identity, found[: ON_A_BRIEF + 1])
     return {"rows": rows[:ON_A_BRIEF], "more": len(rows) > ON_A_BRIEF}

@@ -104,6 +104,7 @@ def _around(
     return {
         "headings": headings,
         "title": naming.title(session, first),
+        "brief": session.brief if session.brief and request.identity.may_see(session.brief) else None,
         "helpers": [row for row in logs if row.agent],
         "words": words,
         "search": _search(request, session) if words else None,
