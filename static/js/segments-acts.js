@@ -5,7 +5,7 @@ import { apply, have, isOver, page } from "./segments-show.js";
 import { say } from "./messages.js";
 
 const HEADERS = { Accept: "application/json", "HX-Request": "true" };
-const placeOf = link => link.dataset.at ? link.closest("[data-segment]").querySelector(`[data-part="${link.dataset.at}"]`) : link.closest("[data-part]");
+const partOf = link => link.dataset.at ?? link.closest("[data-part]").dataset.part;
 const openers = new WeakMap();
 export let isOpening = false; // a form is on its way: keys that are pressed meanwhile are meant for it
 
@@ -18,7 +18,7 @@ document.addEventListener("click", async event => {
 });
 
 async function open(link) {
-  const place = placeOf(link), segment = link.closest("[data-segment]");
+  const part = partOf(link), number = link.closest("[data-segment]").dataset.segment;
   let answer, html;
   try {
     answer = await fetch(link.href, { headers: HEADERS });
@@ -30,8 +30,10 @@ async function open(link) {
   if (!answer.ok) return say(sentence(html));
   const read = document.createElement("template");
   read.innerHTML = html; // from the server, escaped there; template content runs nothing
-  const form = read.content.querySelector("form");
-  if (place.querySelector("form")) return place.querySelector("input:not([type=hidden]), textarea, select").focus(); // half typed, maybe
+  const form = read.content.querySelector("form"), segment = page.querySelector(`[data-segment="${number}"]`); // as it is by now
+  const place = segment?.querySelector(`[data-part="${part}"]`);
+  if (!place) return say("That segment is not there any more: it was merged, or cut anew.");
+  if (place.querySelector("form")) return place.querySelector("input:not([type=hidden]), textarea, select")?.focus(); // half typed, maybe
   segment.open = true;
   place.append(form);
   openers.set(form, link);

@@ -38,6 +38,8 @@ for n in range(1, count + 1):
         outcome=line(f"Outcome {{n}}", 5 * n), next_steps=[line(f"Next of {{n}}", 5 * n)],
         open_questions=[line("Why?", 5 * n)] if n == 1 else [],
     )
+session.outlined = session.events  # what the running system need not do
+session.save()
 print(session.pk, *session.segments.order_by("position").values_list("pk", flat=True))
 """
 DO = """
