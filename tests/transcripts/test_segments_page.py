@@ -120,6 +120,7 @@ def test_each_segment_shows_all_that_is_known_of_it(browser):
 def test_the_picture_is_drawn_with_links(browser):
     session = make_session(2)
     text = page_of(browser, session)
+    assert browser.get(f"/sessions/{session.pk}/?event=3").status_code == 200
     picture = text[text.index('<figure class="timeline"') : text.index("</figure>")]
     assert 'href="#segment-2"' in picture
     assert "<title>Segment 2/2 Part 2 · Done · 2 events</title>" in picture
@@ -326,6 +327,13 @@ def test_a_comment_stands_with_its_segment(browser):
     post(browser, row, "comments", body="Look at **this** again")
     assert SegmentComment.objects.get().actor.ref == "operator:mike"
     assert "Look at <strong>this</strong> again" in part(page_of(browser, row.session), 1)
+
+
+def test_a_comment_cites_what_its_reader_may_see(browser, used):
+    post(browser, used, "comments", body=f"See #{used.session.brief_id} and #99999")
+    shown = part(page_of(browser, used.session), 1)
+    assert f'href="/briefs/{used.session.brief_id}/" title="The main thing">#{used.session.brief_id}</a>' in shown
+    assert "/briefs/99999/" not in shown
 
 
 def real_session() -> Session:

@@ -20,7 +20,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from briefs.services import recall
+from briefs.services import recall, references
 from briefs.templatetags.flower import lasted
 from briefs.views.door import Request, show
 from transcripts import liveness, naming
@@ -238,6 +238,8 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
     for commit in (commit for row in rows for commit in row.segment.commits):
         commits.setdefault(commit["event"], []).append(f"{commit['sha'][:9]} {commit['subject']}")
     over = lasted(session.started_at, session.active_at) if session.started_at else ""
+    brief = session.brief if session.brief and request.identity.may_see(session.brief) else None
+    said = [comment.body for row in rows for comment in row.comments]
     drawn: dict[str, Any] = {"program": session.program, "window": session.window, "commits": commits, "over": over}
     return {
         "session": session,
@@ -249,7 +251,8 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
         "tokens": timeline.thousands(session.tokens - session.tokens_cache_read) if session.tokens else "",
         "cached": timeline.thousands(session.tokens_cache_read),
         "cost": getattr(session, "cost", None),
-        "brief": session.brief if session.brief and request.identity.may_see(session.brief) else None,
+        "brief": brief,
+        "names": references.resolve(request.identity, brief, said) if brief else None,
         "rows": rows,
         "arranged": arranged,
         "reviewed": sum(1 for row in rows if row.segment.reviewed_at),
