@@ -11,6 +11,15 @@ const atEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeig
 const toEnd = () => scrollTo({ top: document.documentElement.scrollHeight });
 let socket, last = events ? Number(events.dataset.last) : 0;
 
+// The server says times in its own zone.
+function localise(root) {
+  for (const time of root.querySelectorAll(".mark time")) {
+    const at = new Date(time.dateTime);
+    time.textContent = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+    time.title = at.toLocaleString();
+  }
+}
+
 // --- the tail ---
 function add(html) {
   const read = document.createElement("template"), follows = atEnd();
@@ -25,6 +34,7 @@ function add(html) {
   }
   if (!added) return;
   refresh(events);
+  localise(events);
   if (follows) toEnd();
   else grew.hidden = false;
 }
@@ -145,10 +155,12 @@ document.body.addEventListener("htmx:afterSettle", () => {
     if (call) call.querySelector(".answers").append(result);
   }
   if (held) { scrollBy(0, held.stays.getBoundingClientRect().top - held.top); held = null }
+  if (events) localise(events);
   follow();
   here();
 });
 
+if (events) localise(events);
 if (location.hash.length > 1) show(location.hash.slice(1))?.scrollIntoView();
 else if (events?.dataset.live && last >= Number(events.dataset.end) && document.querySelector(".facts-line .live")) toEnd();
 follow();

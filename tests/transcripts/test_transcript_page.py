@@ -230,6 +230,44 @@ def test_what_is_no_picture_is_refused(browser, tmp_path):
     assert answer.status_code == 400 and b"no picture" in answer.content
 
 
+# --- logs of sub-agents -----------------------------------------------------------------------------------------------
+
+
+def test_a_sub_agents_own_log_is_loaded_under_its_call(browser, tmp_path):
+    def record(number: int, role: str, content, **more) -> str:
+        made = {
+            "type": role, "uuid": f"00000000-0000-4000-8000-{number:012}", "sessionId": "parent", "cwd": "/w",
+            "timestamp": f"2026-01-02T03:04:{number:02}.000Z",
+            "message": {"role": role, "content": content, "id": f"m{number}"},
+        }  # fmt: skip
+        return json.dumps(made | more) + "\n"
+
+    given = {"description": "Look around", "prompt": "Look", "subagent_type": "Explore"}
+    result = [{"type": "tool_result", "tool_use_id": "t", "content": "Found it"}]
+    main, sub = tmp_path / "parent.jsonl", tmp_path / "agent-abc123.jsonl"
+    main.write_text(
+        record(1, "user", "Go")
+        + record(2, "assistant", [{"type": "tool_use", "id": "t", "name": "Task", "input": given}])
+        + record(3, "user", result, toolUseResult={"agentId": "abc123"})
+    )
+    side = {"isSidechain": True, "agentId": "abc123"}
+    sub.write_text(
+        record(4, "user", "Look", **side) + record(5, "assistant", [{"type": "text", "text": "I looked"}], **side)
+    )
+    session = ingest.take(main).session
+    assert ingest.take(sub).session == session
+
+    html = body(browser, f"/sessions/{session}/")
+    assert "Look around" in html and "I looked" not in html and "2 events" in html
+    folded = part(browser, f"/sessions/{session}/?agent=abc123&part=helper")
+    assert "I looked" in folded and 'id="abc123-e2"' in folded
+    own = body(browser, f"/sessions/{session}/?agent=abc123")
+    assert "I looked" in own and numbers(own) == [1, 2] and f"/sessions/{session}/events/2/raw/?agent=abc123" in own
+    assert b"I looked" in browser.get(f"/sessions/{session}/events/2/raw/?agent=abc123").content
+    assert "<mark>looked</mark>" in part(browser, f"/sessions/{session}/search/?agent=abc123&q=looked")
+    assert browser.get(f"/sessions/{session}/?agent=nobody").status_code == 404
+
+
 # --- who may see it ---------------------------------------------------------------------------------------------------
 
 
