@@ -28,6 +28,8 @@ from dispatch import auto, claims, lifecycle, merging, packets, services
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
 from flower import live, logs
 from flower.errors import Refusal
+from transcripts.owners import Owner
+from transcripts.services import taking
 from worktrees import git
 from worktrees import services as worktrees
 from worktrees.models import Worktree
@@ -105,8 +107,12 @@ def _run(request: DispatchRequest, worktree: Worktree) -> None:
         )
         return
     process = request.process or _plan_process(request, worktree)
-    job = Job(request.brief_id, worktree.checkout, packet, packets.prompt(request.brief_id, packet))
+    prompt, session = packets.prompt(request.brief_id, packet), processes.session_id(process)
+    job = Job(request.brief_id, worktree.checkout, packet, prompt, session)
     launch = command.launch(request.program, job)
+    if command.names_session(request.program):
+        owner = Owner(request.project_id, request.brief_id, process.pk, request.pk, worktree.pk, is_exact=True)
+        taking.expect("claude", session, owner)  # the one program that takes an id
     try:
         processes.launch(process, launch.argv, env={**launch.env, **_environment(request, process, job)})
     except HolderError as error:

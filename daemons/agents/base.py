@@ -15,6 +15,7 @@ class Job:
     worktree: Path
     packet: Path
     prompt: str
+    session: str  # an id for the program's session, for those that let themselves be told one
 
 
 @dataclass(frozen=True)

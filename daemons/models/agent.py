@@ -6,7 +6,7 @@ from django.db import models
 class AgentProgram(models.Model):
     """An agent program that can be started: its argument list and environment, with places to fill in.
 
-    ``{packet}``, ``{worktree}``, ``{brief}`` and ``{prompt}`` are filled in when it starts. There is no shell.
+    ``{packet}``, ``{worktree}``, ``{brief}``, ``{prompt}`` and ``{session}`` are filled in; there is no shell.
     """
 
     name = models.SlugField(max_length=60, unique=True)

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import hmac
 import os
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,6 +60,14 @@ def create(
         brief=brief,
         run=run,
     )
+
+
+def session_id(process: Process) -> str:
+    """The id that the program's session gets, where it can be told one: a UUID that follows from the row, so that a
+    repeated launch names the same."""
+    message = f"session:{process.pk}:{process.created_at.isoformat()}".encode()
+    digest = hmac.new(settings.SECRET_KEY.encode(), message, hashlib.sha256).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=4))
 
 
 def run_token(process: Process) -> str:

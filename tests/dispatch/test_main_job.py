@@ -15,6 +15,9 @@ from dispatch import claims, merging, services
 from dispatch.models import DispatchRequest
 from flower.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from tests.factories import agent, git, identity, make_brief, make_project, operator
+from tests.system.running import until
+from transcripts import owners
+from transcripts.events import Facts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -75,6 +78,20 @@ def test_a_brief_goes_from_dispatch_to_main(project, worker, drive):
     assert git(project.path, "log", "-1", "--format=%(trailers:key=Brief,valueonly)", "main^2") == f"#{brief.pk}"
     assert brief.links.get(kind=Link.Kind.COMMIT).target == git(project.path, "rev-parse", "main")
     assert trace.verify(brief)[1] is None
+
+
+def test_a_program_that_is_told_its_session_has_its_log_linked_exactly(project, drive):
+    say = 'printf \'%s\' "$1" > "$HOME_OF_TEST/session"; sleep 60'
+    told = project.path.parent
+    programs.register("claude", ["/bin/sh", "-c", say, "sh", "{session}"], env={"HOME_OF_TEST": str(told)})
+    request = services.dispatch(make_brief("Write the notes", project), actor=operator(), agent="claude")
+    drive(request, "running")
+    session = until(lambda: (told / "session").exists() and (told / "session").read_text(), "the agent is told")
+    owner = owners.find(Facts("claude", session_id=session), told / "x.jsonl", None)
+    assert owner.is_exact and owner.is_ours
+    assert (owner.brief, owner.dispatch, owner.process) == (request.brief_id, request.pk, request.process_id)
+    assert owner.worktree == request.worktree_id
+    assert session == processes.session_id(request.process), "a repeated launch would name the same"
 
 
 def test_after_the_merge_the_agent_is_ended_and_the_worktree_goes(project, worker, drive, monkeypatch):

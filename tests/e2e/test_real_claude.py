@@ -119,7 +119,8 @@ def claude(flower: Flower, model: Model, folder: Path) -> None:
     (flower.home / "transcripts").mkdir(exist_ok=True)
     (flower.home / "transcripts" / ".claude.json").write_text(json.dumps({"hasCompletedOnboarding": True}))
     settings = [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
-    argv = [CLAUDE, "-p", "{prompt}", "--mcp-config", str(folder / "mcp.json"), "--strict-mcp-config"]
+    argv = [CLAUDE, "-p", "{prompt}", "--session-id", "{session}", "--strict-mcp-config"]
+    argv += ["--mcp-config", str(folder / "mcp.json")]
     flower.manage(["agent_add", "claude", *settings, "--", *argv, "--permission-mode", "bypassPermissions"])
 
 
@@ -134,9 +135,9 @@ def test_a_browser_watches_the_outline_of_a_real_session_fill(page: Page, flower
         flower.await_state(dispatch, "running")
         model.learn(script(flower.value("select path from worktrees_worktree")))
         model.open("begin")
-        sessions = "select id, brief_id from transcripts_session where program = 'claude'"
-        session, owner = until(lambda: next(iter(flower.rows(sessions)), None), "the session is known", 120)
-        assert owner == brief
+        sessions = "select id, brief_id, is_probable from transcripts_session where program = 'claude'"
+        session, *owner = until(lambda: next(iter(flower.rows(sessions)), None), "the session is known", 120)
+        assert owner == [brief, 0], "its run named the session"
         page.goto(f"/sessions/{session}/segments/")
         page.evaluate("window.stays = true")
         for topic in TOPICS:

@@ -11,7 +11,7 @@ from flower.errors import Refusal
 class Command(BaseCommand):
     help = (
         "Register an agent program: agent_add NAME [--env K=V]… -- ARGV…; "
-        "{packet}, {worktree}, {brief} and {prompt} are filled in when it starts."
+        "{packet}, {worktree}, {brief}, {prompt} and {session} are filled in when it starts."
     )
     words: list[str] = []
 

@@ -11,6 +11,7 @@ from briefs.models import Project
 from flower.errors import Refusal
 from transcripts import ingest
 from transcripts.models import Session
+from transcripts.services import outlining
 from transcripts.watch import is_log
 
 
@@ -50,6 +51,7 @@ def _take(path: Path, project: Project | None) -> dict[str, Any]:
     except Refusal as refusal:
         nothing = {"session": None, "agent": None, "events": 0, "new_events": 0, "segments": 0}
         return {"file": str(path), **nothing, "error": refusal.sentence}
+    outlining.refresh(taken.session)  # the worker would do it a moment later
     session = Session.objects.get(pk=taken.session)
     return {
         "file": str(path),
