@@ -350,3 +350,18 @@ def test_the_socket_is_closed_to_others(agent, project):
         return bool((await talk.connect())[0])
 
     assert not async_to_sync(knock)()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_log_that_was_rewritten_is_shown_anew(operator):
+    made = stored.session(long_log(2))
+    identity = factories.identity(operator, Token.Scope.OPERATOR)
+
+    async def look_on() -> list[str]:
+        talk = connected(made.pk, 900, identity)
+        assert (await talk.connect())[0]
+        said = [json.loads(await talk.receive_from(5))["type"] for _ in range(2)]
+        await talk.disconnect()
+        return said
+
+    assert async_to_sync(look_on)() == ["outline.revision", "transcript.anew"]
