@@ -141,7 +141,7 @@ def event(request: Request, number: int, event: int) -> HttpResponse:
         "session": session,
         "agent": agent,
         "node": items.item(event, found, session.cwd, whole=True),
-        "title": naming.title(session),
+        "title": naming.title(session, naming.outlined([session.pk]).get(session.pk, naming.Outlined()).first),
     }
     if request.htmx and part == "text":
         return show(request, "sessions/_shown.html", context)
