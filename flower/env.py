@@ -45,6 +45,9 @@ class Environment:
     llm_base_url: str
     llm_api_key: str = field(repr=False)
     llm_model: str
+    prices: dict[
+        str, tuple[float, ...]
+    ]  # by model; dollars a million tokens: in, out, written to and read from a cache
     max_concurrent: int
     transcript_roots: list[Path]
 
@@ -104,6 +107,7 @@ def read(values: Mapping[str, str]) -> Environment:
         llm_base_url=_url(values, "FLOWER_LLM_BASE_URL", {"http", "https"}),
         llm_api_key=_secret(values, "FLOWER_LLM_API_KEY"),
         llm_model=values.get("FLOWER_LLM_MODEL", "").strip(),
+        prices=_prices(values),
         max_concurrent=_integer(values, "FLOWER_MAX_CONCURRENT", 4, 1, 64),
         transcript_roots=_roots(values),
     )
@@ -186,6 +190,24 @@ def _flag(values: Mapping[str, str], name: str) -> bool:
     if text not in {"", "0", "1", "false", "true", "no", "yes"}:
         raise BadSetting(f"{name} is '{text}'; it must be 1 or 0.")
     return text in {"1", "true", "yes"}
+
+
+def _prices(values: Mapping[str, str]) -> dict[str, tuple[float, ...]]:
+    """``MODEL=IN/OUT[/WRITTEN/READ]``, with commas between them."""
+    found: dict[str, tuple[float, ...]] = {}
+    for part in filter(None, map(str.strip, values.get("FLOWER_PRICES", "").split(","))):
+        model, equals, figures = part.rpartition("=")
+        try:
+            prices = tuple(float(figure) for figure in figures.split("/"))
+        except ValueError:
+            prices = ()
+        if not (model.strip() and equals and len(prices) in (2, 4) and all(0 <= price < 1e6 for price in prices)):
+            raise BadSetting(
+                f"FLOWER_PRICES holds '{part}'; write MODEL=IN/OUT or MODEL=IN/OUT/WRITTEN/READ, in dollars a million"
+                " tokens, with commas between models."
+            )
+        found[model.strip()] = prices
+    return found
 
 
 def _url(values: Mapping[str, str], name: str, schemes: set[str], *, secret: bool = False) -> str:

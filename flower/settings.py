@@ -114,6 +114,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 BROKER_SOCKET = FLOWER.broker_socket
 _redis = FLOWER.redis_url or f"unix://{BROKER_SOCKET}"
+LLM_PRICES = FLOWER.prices
+
 CHANNEL_LAYERS: dict[str, Any] = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",

@@ -85,6 +85,17 @@ def test_the_head_says_what_the_session_was(browser, project):
     assert "$" not in head
 
 
+def test_costs_are_shown_where_the_model_has_a_price(browser, settings):
+    session = make_session(2, model="big-20260101", tokens_input=1_000_000, tokens_output=100_000)
+    session.segments.filter(position=1).update(usage={"input": 400_000, "output": 20_000})
+    assert "$" not in words(page_of(browser, session)) and "$" not in browser.get("/sessions/").content.decode()
+    settings.LLM_PRICES = {"big": (3.0, 15.0)}
+    page = page_of(browser, session)
+    assert "$4.50" in words(page)
+    assert "$1.50" in words(part(page, 1))
+    assert "$4.50" in browser.get("/sessions/").content.decode()
+
+
 def test_a_session_is_live_for_a_while_after_its_last_event(browser):
     session = make_session()
     Session.objects.filter(pk=session.pk).update(active_at=timezone.now())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flower.llm import Spent
+from transcripts.events import Usage
 from transcripts.wording import price
 from transcripts.wording.breaker import LONGEST_REST, Breaker
 from transcripts.wording.price import Price
@@ -108,3 +109,11 @@ def test_the_settings_hold_the_prices(settings):
     assert price.table() == {}
     settings.LLM_PRICES = {"small": (1.5, 4)}
     assert price.table() == {"small": Price(1.5, 4)}
+
+
+def test_an_agents_tokens_are_priced_with_its_caches():
+    usage = Usage(input=1_000_000, cache_written=2_000_000, cache_read=10_000_000, output=500_000)
+    prices = {"big": Price(3, 15, 3.75, 0.3), "small": Price(1, 2)}
+    assert price.of_usage(usage, "big-20260101", prices) == pytest.approx(3 + 7.5 + 3 + 7.5)
+    assert price.of_usage(usage, "small", prices) == pytest.approx(13 + 1)
+    assert price.of_usage(usage, "other", prices) is None

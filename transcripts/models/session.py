@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from transcripts.events import Usage
+
 
 class Session(models.Model):
     """One run of an agent program. Counters hold for all its files together, where nothing else is said."""
@@ -72,6 +74,10 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return f"session {self.pk}"
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(self.tokens_input, self.tokens_cache_written, self.tokens_cache_read, self.tokens_output)
 
     @property
     def tokens(self) -> int:

@@ -25,10 +25,12 @@ from briefs.templatetags.flower import lasted
 from briefs.views.door import Request, show
 from transcripts import liveness, naming
 from transcripts.blocks import index_of
+from transcripts.events import Usage
 from transcripts.models import Block, Segment, SegmentComment, SegmentUse, Session
 from transcripts.models.outline import EDITABLE, LINES
 from transcripts.services import access
 from transcripts.views import timeline
+from transcripts.wording import price
 
 MANY: Final = 8  # segments that are all shown; of more, long runs of quiet ones are folded
 FIRST: Final = 2  # that are never in a run, and
@@ -155,6 +157,11 @@ class Row:
         return timeline.thousands(count) if count else ""
 
     @property
+    def cost(self) -> float | None:
+        """In dollars, where its model has a price."""
+        return price.of_usage(Usage(**self.segment.usage), self.segment.session.model, price.table())
+
+    @property
     def edited(self) -> list[str]:
         return [name for name in EDITABLE if name in self.segment.edits]
 
@@ -250,7 +257,7 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
         "over": over,
         "tokens": timeline.thousands(session.tokens - session.tokens_cache_read) if session.tokens else "",
         "cached": timeline.thousands(session.tokens_cache_read),
-        "cost": getattr(session, "cost", None),
+        "cost": price.of_usage(session.usage, session.model, price.table()),
         "brief": brief,
         "names": references.resolve(request.identity, brief, said) if brief else None,
         "rows": rows,

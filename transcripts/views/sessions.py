@@ -21,6 +21,7 @@ from flower.errors import Invalid, Refusal
 from transcripts import liveness, naming
 from transcripts.models import Session, Taking
 from transcripts.services import access, taking
+from transcripts.wording import price
 
 ON_A_PAGE: Final = 50
 ON_A_BRIEF: Final = 6
@@ -38,6 +39,11 @@ class Row:
     is_live: bool
     segments: int
     brief: Brief | None  # as far as the reader may see it
+
+    @property
+    def cost(self) -> float | None:
+        """In dollars, where its model has a price."""
+        return price.of_usage(self.session.usage, self.session.model, price.table())
 
     @property
     def context(self) -> int | None:
