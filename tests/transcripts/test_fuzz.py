@@ -15,7 +15,7 @@ from transcripts.models import Session
 
 
 def test_damaged_logs_are_read():
-    assert run(5, seed=random.randrange(10**6), largest=150_000).runs > 20
+    assert run(10, seed=random.randrange(10**6), largest=150_000).runs > 20
 
 
 @pytest.mark.django_db
