@@ -70,7 +70,7 @@ def measure(steps: int = STEPS, rounds: int = ROUNDS) -> list[Row]:
 def _known(system: System, steps: int) -> tuple[Path, int]:
     """A log that flower has read and follows, and the number of its session."""
     system.command("project_add", str(board.repository(system.home / "repo", 1)), "--slug", "bench")
-    log = system.home / "transcripts" / "projects" / "-work" / "bench.jsonl"
+    log = system.home / "transcripts" / "projects" / "-srv-garden" / "bench.jsonl"
     log.parent.mkdir(parents=True)
     log.write_text("".join(f"{json.dumps(record)}\n" for record in segmenting.records(steps)))
     told = json.loads(system.command("ingest_transcripts", str(log), "--project", "bench"))
@@ -87,7 +87,7 @@ def _rounds(page: Page, log: Path, rounds: int) -> list[float]:
         records = [
             writer.user(f"And now the part number {number} of the garden, please"),
             writer.assistant([{"type": "text", "text": f"I look at part {number} of the garden."}]),
-            *writer.call("Read", {"file_path": f"/work/garden/part{number}.py"}, "x = 1\n" * 40),
+            *writer.call("Read", {"file_path": f"/srv/garden/part{number}.py"}, "x = 1\n" * 40),
         ]
         lines = "".join(f"{json.dumps(record)}\n" for record in records)
         written = time.time()

@@ -82,7 +82,7 @@ def records(steps: int) -> Iterator[dict[str, Any]]:
     log = Log()
     for piece in range(PIECES):
         own = vocabulary[25 * piece : 25 * piece + 60]
-        paths = [f"/work/src/{word}.py" for word in own[:8]]
+        paths = [f"/srv/garden/src/{word}.py" for word in own[:8]]
         yield log.user(f"Add the {own[0]} to the {own[1]} so that {' '.join(chance.choices(own, k=20))}")
         for number in range(max(1, steps // PIECES - 2)):
             said = " ".join(chance.choices(own + vocabulary[:40], k=30))
@@ -133,7 +133,7 @@ class Log:
             "parentUuid": f"u{self.count - 1}" if self.count > 1 else None,
             "sessionId": "bench",
             "timestamp": f"2026-01-05T{9 + minutes // 60:02}:{minutes % 60:02}:{seconds:02}.000Z",
-            "cwd": "/work",
+            "cwd": "/srv/garden",
             "version": "2.1.37",
             "message": message,
             **fields,

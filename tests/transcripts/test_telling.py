@@ -15,7 +15,7 @@ from transcripts.events import Event, Kind, Status, Todo
 
 def call(tool: str, given: object, **fields) -> telling.Told:
     text = given if isinstance(given, str) else json.dumps(given)
-    return telling.call(Event(1, Kind.CALL, "k", text, tool=tool, **fields), "/work/app")
+    return telling.call(Event(1, Kind.CALL, "k", text, tool=tool, **fields), "/srv/app")
 
 
 def result(text: str, **fields) -> Event:
@@ -27,10 +27,10 @@ def result(text: str, **fields) -> Event:
     [
         ("Bash", {"command": "git status"}, "git status"),
         ("Bash", {"command": "git add .\ngit commit"}, "git add . git commit"),
-        ("Read", {"file_path": "/work/app/flower/live.py"}, "flower/live.py"),
+        ("Read", {"file_path": "/srv/app/flower/live.py"}, "flower/live.py"),
         ("Read", {"file_path": "/etc/hosts", "offset": 30, "limit": 20}, "/etc/hosts:30–49"),
-        ("Grep", {"pattern": "def publish", "path": "/work/app/flower"}, "def publish in flower"),
-        ("Glob", {"pattern": "**/*.py", "path": "/work/app"}, "**/*.py"),
+        ("Grep", {"pattern": "def publish", "path": "/srv/app/flower"}, "def publish in flower"),
+        ("Glob", {"pattern": "**/*.py", "path": "/srv/app"}, "**/*.py"),
         ("WebFetch", {"url": "https://example.org/", "prompt": "x"}, "https://example.org/"),
         ("Task", {"description": "Look around", "prompt": "Look"}, "Look around"),
         ("exec_command", {"cmd": "rg --files"}, "rg --files"),
@@ -53,7 +53,7 @@ def test_an_mcp_tool_is_named_with_its_server():
 def test_an_edit_is_a_diff_with_its_counts():
     old = "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n"
     told = call(
-        "Edit", {"file_path": "/work/app/a.py", "old_string": old, "new_string": old.replace("five", "FIVE\n5")}
+        "Edit", {"file_path": "/srv/app/a.py", "old_string": old, "new_string": old.replace("five", "FIVE\n5")}
     )
     (diff,) = told.diffs
     assert (told.line, told.added, told.deleted, diff.path) == ("a.py", 2, 1, "a.py")
@@ -79,7 +79,7 @@ def test_edits_of_one_call_are_one_diff():
 
 def test_a_patch_is_a_diff_for_each_file():
     patch = (
-        "*** Begin Patch\n*** Update File: /work/app/a.py\n@@ def f():\n-    return 1\n+    return 2\n"
+        "*** Begin Patch\n*** Update File: /srv/app/a.py\n@@ def f():\n-    return 1\n+    return 2\n"
         "*** Add File: b.txt\n+new\n*** Delete File: c.txt\n*** End Patch\n"
     )
     told = call("apply_patch", {"input": patch})
