@@ -52,9 +52,7 @@ def test_an_mcp_tool_is_named_with_its_server():
 
 def test_an_edit_is_a_diff_with_its_counts():
     old = "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n"
-    told = call(
-        "Edit", {"file_path": "/srv/app/a.py", "old_string": old, "new_string": old.replace("five", "FIVE\n5")}
-    )
+    told = call("Edit", {"file_path": "/srv/app/a.py", "old_string": old, "new_string": old.replace("five", "FIVE\n5")})
     (diff,) = told.diffs
     assert (told.line, told.added, told.deleted, diff.path) == ("a.py", 2, 1, "a.py")
     assert [(line.kind, line.text) for line in diff.lines] == [
