@@ -137,3 +137,13 @@ def burst(links: Sequence[Link], data: bytes, calls: int) -> Burst:
                     to_send -= 1
         seconds = time.perf_counter() - begun
         return Burst(calls, seconds, time.process_time() - cpu, statistics.median(latencies))
+
+
+def page_time(link: Link, data: bytes, calls: int) -> tuple[float, int]:
+    """The median seconds of so many requests, one after another, and the length of the answer in bytes."""
+    times, size = [], 0
+    for _ in range(calls):
+        began = time.perf_counter()
+        size = len(link.ask(data))
+        times.append(time.perf_counter() - began)
+    return statistics.median(times), size

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from bench.http import Link, request
+from bench.http import Link, page_time, request
 from bench.pairs import Spread, in_turns
 from bench.report import Row
 from bench.system import running
@@ -42,15 +42,7 @@ def measure(rounds: int = ROUNDS, calls: int = CALLS, many: int = MANY) -> list[
         def timed(path: str) -> Callable[[], tuple[float, int]]:
             data = request("GET", path, Authorization=f"Bearer {token}")
 
-            def measure_one() -> tuple[float, int]:
-                times, size = [], 0
-                for _ in range(calls):
-                    began = time.perf_counter()
-                    size = len(link.ask(data))
-                    times.append(time.perf_counter() - began)
-                return statistics.median(times), size
-
-            return measure_one
+            return lambda: page_time(link, data, calls)
 
         what = f"the brief page with {many:,} entries, to {FEW}"
         rows = [_compare("page", what, timed(f"/briefs/{long}/"), timed(f"/briefs/{few}/"), rounds)]

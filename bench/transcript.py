@@ -6,13 +6,11 @@ The logs are alike but for their length, and are taken as any log is. A page has
 from __future__ import annotations
 
 import json
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.http import Link, request
+from bench.http import Link, page_time, request
 from bench.page import _compare
 from bench.report import Row
 from bench.system import running
@@ -31,15 +29,7 @@ def measure(rounds: int = ROUNDS, calls: int = CALLS, many: int = MANY) -> list[
         def timed(path: str) -> Callable[[], tuple[float, int]]:
             data = request("GET", path, Authorization=f"Bearer {token}", Accept="text/html")
 
-            def measure_one() -> tuple[float, int]:
-                times, size = [], 0
-                for _ in range(calls):
-                    began = time.perf_counter()
-                    size = len(link.ask(data))
-                    times.append(time.perf_counter() - began)
-                return statistics.median(times), size
-
-            return measure_one
+            return lambda: page_time(link, data, calls)
 
         what = f"the transcript of {many:,} events, to {FEW}"
         rows = [_compare("transcript", what, timed(f"/sessions/{long}/"), timed(f"/sessions/{few}/"), rounds)]

@@ -109,13 +109,12 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = not _sqlite
 DATABASES["default"]["TEST"] = {"NAME": str(FLOWER.home / "test.sqlite3")} if _sqlite else {"CHARSET": "utf8mb4"}
 DATABASE_THREADS = 2 if _sqlite else 4
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LLM_PRICES = FLOWER.prices
 
 # --- broker: one Redis (or the embedded Valkey) for wake-ups and for live pages -------------------------------------
 
 BROKER_SOCKET = FLOWER.broker_socket
 _redis = FLOWER.redis_url or f"unix://{BROKER_SOCKET}"
-LLM_PRICES = FLOWER.prices
-
 CHANNEL_LAYERS: dict[str, Any] = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",

@@ -240,6 +240,8 @@ def _write(step: Step, batch: Batch, packed: list[tuple[int, bool, Packed]], own
         session.files = changed.values("path_key").distinct().count()
     if commits or batch.clears:
         session.commits = session.made_commits.values("sha").distinct().count()
+    if batch.clears:
+        session.outlined = 0  # as many events as before may be other ones
     _own(session, owner, step)
     session.save()
     row.session = session

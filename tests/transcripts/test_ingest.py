@@ -25,7 +25,7 @@ from transcripts.adapters import read
 from transcripts.events import Kind
 from transcripts.models import Block, LogFile, Session, SessionCommit, TouchedFile
 from transcripts.owners import Owner
-from transcripts.services import taking
+from transcripts.services import outlining, taking
 
 pytestmark = pytest.mark.django_db
 CODEX = f"rollout-2026-06-01T12-00-00-{SESSION}.jsonl"
@@ -149,7 +149,9 @@ def test_a_log_that_is_not_the_same_any_more_is_read_anew(tmp_path, change):
     log = Claude()
     texts = [f"prompt {number} {'x' * 300}" for number in range(12)]
     path = write(tmp_path, dump(*map(log.prompt, texts)))
-    ingest.take(path)
+    number = ingest.take(path).session
+    outlining.refresh(number)
+    assert not outlining.is_behind(number)
     content = path.read_bytes()
     if change == "cut":
         path.write_bytes(b"".join(content.splitlines(True)[:4]))
@@ -161,6 +163,7 @@ def test_a_log_that_is_not_the_same_any_more_is_read_anew(tmp_path, change):
     else:
         path.write_bytes(content.replace(b"prompt 6", b"PROMPT 6"))
     assert ingest.take(path).is_reread
+    assert outlining.is_behind(number), "as many events as before may be other ones"
     session = Session.objects.get()
     assert stored(session) == read(path).events
     assert session.prompts == session.events == len(read(path).events)

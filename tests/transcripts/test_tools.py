@@ -79,7 +79,8 @@ def recorded(web_process: WebProcess) -> int:
     log = web_process.home / "recalled.jsonl"
     log.write_text("".join(json.dumps(record) + "\n" for record in records()))
     source = MAKE.format(path=str(log), project=web_process.scene["project"])
-    environment = {**os.environ, "FLOWER_HOME": str(web_process.home), "DJANGO_SETTINGS_MODULE": "flower.settings"}
+    own = {"FLOWER_HOME": str(web_process.home), "DJANGO_SETTINGS_MODULE": "flower.settings"}
+    environment = {**os.environ, "DATABASE_URL": "", "REDIS_URL": "", **own}
     argv = [sys.executable, "manage.py", "shell", "-v", "0", "-c", source]
     done = subprocess.run(argv, cwd=BASE_DIR, env=environment, capture_output=True, text=True, check=True)
     return int(done.stdout.split()[-1])
