@@ -1,26 +1,11 @@
-"""Celery's door: logs are read, outlines follow them, and a configured model words them when a session is quiet."""
+"""Celery's door: outlines follow logs, and a configured model words them when a session is quiet."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from celery import shared_task
 
 from flower import live
-from flower.errors import Refusal
-from transcripts import ingest
-from transcripts.services import outlining, rewording, taking
-
-
-@shared_task
-def take(path: str) -> None:
-    """For whoever is told of a log (a hook) and cannot wait for the watch. Does nothing for one that is not wanted."""
-    log = Path(path)
-    try:
-        if taking.is_wanted(log):
-            ingest.take(log)
-    except (Refusal, OSError):
-        return  # no transcript, gone, or another reader has it
+from transcripts.services import outlining, rewording
 
 
 @shared_task

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from transcripts.events import Usage, Verb
 
@@ -72,10 +72,6 @@ class Segment:
     def tokens(self) -> int:
         """All that the model wrote and all that it read and was not in the cache."""
         return self.usage.input + self.usage.cache_written + self.usage.output
-
-    def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON. Enumerations are strings; times stay milliseconds."""
-        return {**asdict(self), "tokens": self.tokens}
 
 
 TITLE: Final = 72  # characters
