@@ -1,5 +1,6 @@
 """The holder's guarantees, with real terminals, real processes and real kills."""
 
+import contextlib
 import hashlib
 import os
 import resource
@@ -558,12 +559,12 @@ def test_a_holder_killed_while_it_starts_never_leaves_two_agents(run_dir: Path) 
         deadline = time.monotonic() + number * 0.004
         while time.monotonic() < deadline:
             pass
-        locked = holders_of(each)
-        for pid in locked:
-            os.kill(pid, signal.SIGKILL)
-        until(lambda pids=locked: not any(map(alive, pids)))
-        if not locked:
-            until(lambda path=each: facts(path).phase not in ("absent", "starting") or not holders_of(path))
+        for pid in holders_of(each):
+            with contextlib.suppress(ProcessLookupError):  # one of the two that only fork and leave
+                os.kill(pid, signal.SIGKILL)
+        # A kill may miss: the holder forked while it was looked for, or its agent-to-be keeps the lock for the moment
+        # that it needs to see that nobody says go. So wait for a fact that stays.
+        until(lambda path=each: is_settled(path))
         phase = facts(each).phase
         phases.add(phase)
         if phase == "absent":
@@ -574,6 +575,13 @@ def test_a_holder_killed_while_it_starts_never_leaves_two_agents(run_dir: Path) 
         if (each / "started").exists():  # the shell makes the file a moment before it writes, and may die in between
             assert len((each / "started").read_text().split()) <= 1
     assert phases <= {"absent", "lost", "running"}
+
+
+def is_settled(run_dir: Path) -> bool:
+    if facts(run_dir).phase == "absent":  # true for good only when nobody is left who could begin
+        # One look may miss a holder that forks at that moment; it does so three times at most.
+        return not any(holders_of(run_dir) for _ in range(4))
+    return facts(run_dir).phase != "starting"
 
 
 def holders_of(run_dir: Path) -> list[int]:
