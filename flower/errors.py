@@ -46,6 +46,12 @@ class NotFound(Refusal):
     status_code = 404
 
 
+class WrongMethod(Invalid):
+    """The address is there and takes another HTTP method: it was typed, say, and is a form's."""
+
+    status_code = 405
+
+
 class TooLarge(Invalid):
     """The input is longer than the limit that the sentence names."""
 

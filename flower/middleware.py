@@ -20,7 +20,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from briefs.identity import Identity, Scope
 from briefs.services import actors
 from flower import metrics
-from flower.errors import Forbidden, Invalid, NotFound, Refusal, TooLarge, Unauthenticated
+from flower.errors import Forbidden, Invalid, NotFound, Refusal, TooLarge, Unauthenticated, WrongMethod
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 View = Callable[..., HttpResponseBase]
@@ -161,6 +161,20 @@ class ShowRefusals(MiddlewareMixin):
         if isinstance(error, RequestDataTooBig):
             return show_refusal(request, _too_large(), "413.html")
         return None
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Django answers another method than a view takes with an empty page; a browser comes there by "back"."""
+        if response.status_code != WrongMethod.status_code or response.content or request.method == "HEAD":
+            return response
+        page = show_refusal(request, WrongMethod(_wrong_method(request, response.headers["Allow"])))
+        page.headers["Allow"] = response.headers["Allow"]
+        return page
+
+
+def _wrong_method(request: HttpRequest, allowed: str) -> str:
+    if request.method == "GET":
+        return "A form is sent to this address; there is no page to look at. Begin on the page that has the form."
+    return f"This address takes {allowed}, not {request.method}."
 
 
 def show_refusal(request: HttpRequest, refusal: Refusal, page: str = "refusal.html") -> HttpResponse:

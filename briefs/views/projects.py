@@ -8,7 +8,8 @@ from django.contrib import messages
 from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_POST, require_safe
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from briefs.forms import ProjectForm, read
 from briefs.models import Project
@@ -35,13 +36,15 @@ def project_add(request: Request) -> HttpResponse:
     return redirect("board")
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def project(request: Request, slug: str) -> HttpResponse:
-    """Change how work on a project is set up and checked."""
-    request.identity.require_orchestrator()
+    """Change how work on a project is set up and checked; who only looks is led to its place on the page."""
     found = request.identity.find_project(slug)
     if found is None:
         raise NotFound(f"There is no project '{slug}' for you.")
+    if request.method != "POST":
+        return redirect(f"{reverse('projects')}#project-{found.slug}")
+    request.identity.require_orchestrator()
     try:
         typed = read(ProjectForm(request.POST))
         services.configure(

@@ -70,3 +70,9 @@ def test_the_same_repository_or_name_twice_is_refused(tmp_path):
         projects.add(str(tmp_path / "b"), slug="one")
     with pytest.raises(CommandError, match="no project name"):
         call_command("project_add", str(tmp_path / "b"), "--slug", "Bad Name")
+
+
+def test_who_types_a_project_s_address_is_led_to_its_place_on_the_page(browser, project):
+    answer = browser.get(f"/projects/{project.slug}/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"/projects/#project-{project.slug}")
+    assert browser.get("/projects/nowhere/").status_code == 404

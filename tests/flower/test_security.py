@@ -203,7 +203,9 @@ def test_nobody_is_sent_to_another_site(client, person):
 
 
 def test_logging_out_is_a_post(browser):
-    assert browser.get("/logout/").status_code == 405
+    answer = browser.get("/logout/")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST, OPTIONS")
+    assert "A form is sent to this address" in answer.content.decode()
     assert browser.post("/logout/").status_code == 302
     assert browser.get("/briefs/").status_code == 302
 
