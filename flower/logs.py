@@ -24,9 +24,7 @@ HIDDEN: Final = "[redacted]"
 # What a secret looks like. Each pattern keeps what tells a reader which secret it was, and hides the rest.
 # Anybody may send the text: a pattern that begins with a run of characters begins only where the run does (a
 # look-behind, not \b), or a text such as "-a-a-a" would be read once for each of its letters.
-_SECRETS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
-    # our own tokens; the look-ahead spares long names such as flower_dispatch_requests_oldest_seconds
-    (re.compile(r"\bflower_(?=[A-Za-z0-9_-]{0,64}[A-Z0-9])[A-Za-z0-9_-]{20,}"), f"flower_{HIDDEN}"),
+_BY_NAME: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"(?i)\b(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|token)?\s*)[^\s\"',;]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
     (re.compile(r"(/enter/)[A-Za-z0-9_-]+"), rf"\1{HIDDEN}"),
@@ -38,6 +36,10 @@ _SECRETS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
         rf"\1{HIDDEN}",
     ),
     (re.compile(r"((?<![a-z0-9+.-])[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(@)"), rf"\1{HIDDEN}\2"),
+)
+_BY_SHAPE: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    # our own tokens; the look-ahead spares long names such as flower_dispatch_requests_oldest_seconds
+    (re.compile(r"\bflower_(?=[A-Za-z0-9_-]{0,64}[A-Z0-9])[A-Za-z0-9_-]{20,}"), f"flower_{HIDDEN}"),
     (re.compile(r"\bsk-[A-Za-z0-9_-]{16,}"), f"sk-{HIDDEN}"),
     (re.compile(r"\b(gh[pousr]_|github_pat_|glpat-)[A-Za-z0-9_-]{16,}"), rf"\1{HIDDEN}"),
     (re.compile(r"\b(xox[abeprs]-)[A-Za-z0-9-]{10,}"), rf"\1{HIDDEN}"),
@@ -54,6 +56,7 @@ _SUSPECT: Final = re.compile(
     r"(?i)flower_|authorization|bearer|/enter/|passw|secret|api[_-]?key|access[_-]?token|csrf|sessionid|://[^\s/]*@|"
     r"sk-|gh[pousr]_|github_pat|glpat|xox|AKIA|ASIA|AIza|eyJ|PRIVATE KEY"
 )
+_SHAPED: Final = re.compile(r"flower_|sk-|gh[pousr]_|github_pat|glpat|xox|AKIA|ASIA|AIza|eyJ|PRIVATE KEY")
 _SECRET_FIELDS: Final = frozenset({"authorization", "cookie", "password", "token", "secret", "api_key", "code"})
 
 
@@ -61,7 +64,17 @@ def redact(text: str) -> str:
     """``text`` with every secret of a known shape replaced by ``[redacted]``."""
     if not _SUSPECT.search(text):
         return text
-    for pattern, replacement in _SECRETS:
+    for pattern, replacement in (*_BY_SHAPE[:1], *_BY_NAME, *_BY_SHAPE[1:]):
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def without_tokens(text: str) -> str:
+    """``text`` without what is a token by its own shape. For what people and agents write and is kept: there the word
+    "password" and what follows it may be what a brief is about."""
+    if not _SHAPED.search(text):
+        return text
+    for pattern, replacement in _BY_SHAPE:
         text = pattern.sub(replacement, text)
     return text
 

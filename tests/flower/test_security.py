@@ -17,13 +17,14 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, path
 from django.utils import timezone
 
-from briefs import throttle
-from briefs.models import Actor, Token
+from briefs import throttle, trace
+from briefs.models import Actor, Token, TraceEntry
 from briefs.models.throttle import LoginThrottle
 from briefs.services import actors
 from flower import login, logs, routing
 from flower.asgi import application
 from flower.errors import Conflict, Forbidden
+from tests.factories import make_brief, operator
 
 OPEN = ("login/", "logout/", "enter/", "healthz", "readyz")
 
@@ -493,6 +494,18 @@ def test_what_is_named_a_secret_is_hidden(text, hidden):
 )
 def test_what_is_no_secret_stands(text):
     assert logs.redact(text) == text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_token_never_gets_on_the_trace(secret):
+    """Whoever pastes it, by whichever door: what is on the trace stays there."""
+    brief = make_brief(f"A title with {secret}", spec=f"A spec with {secret}")
+    entry = trace.append(brief, "note", actor=operator(), body=f"A note with {secret}; the password: is explained")
+    assert "the password: is explained" in entry.body
+    assert not TraceEntry.objects.filter(body__contains=secret).exists()
+    brief.refresh_from_db()
+    assert secret not in brief.title + brief.spec
 
 
 @pytest.mark.parametrize(
