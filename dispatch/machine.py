@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
@@ -34,6 +35,7 @@ from worktrees import git
 from worktrees import services as worktrees
 from worktrees.models import Worktree
 
+log = structlog.stdlib.get_logger(__name__)
 FAREWELL: Final = timedelta(seconds=10)  # how long an agent may go on after its work was merged
 
 
@@ -245,11 +247,11 @@ def unfinished() -> list[int]:
 
 def sweep() -> list[int]:
     """Repair what a crash or a lost wake-up left half-done: read facts, release dead leases, kick what could go on."""
-    processes.sweep()
-    claims.release_expired()
-    merging.sweep_scratch()
-    refining.sweep()
-    auto.sweep()
+    for part in (processes.sweep, claims.release_expired, merging.sweep_scratch, refining.sweep, auto.sweep):
+        try:
+            part()
+        except Exception:  # one that cannot do its work must not keep the others, and the requests below, from theirs
+            log.exception("a part of the sweep failed", part=f"{part.__module__}.{part.__name__}")
     numbers = unfinished()
     for number in numbers:
         live.kick("dispatch.tasks.advance", number)

@@ -10,12 +10,12 @@ was, the request is ``finished`` again, and the reason stands on the trace.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
@@ -35,6 +35,9 @@ from flower.errors import Conflict, Forbidden
 from flower.lifecycle import words
 from worktrees import git
 from worktrees import services as worktrees
+
+log = structlog.stdlib.get_logger(__name__)
+_told: Final[set[Path]] = set()  # folders that could not be removed: said once, not with every sweep
 
 LEASE: Final = timedelta(seconds=60)
 GATE_POLL_SECONDS: Final = 2.0  # how long one task waits for a gate; a longer one is looked at by the sweep
@@ -79,12 +82,15 @@ def step(request: DispatchRequest) -> None:
         _merge(request, worktrees.repository(request.project))
     except git.LockBusy:
         pass  # somebody has the repository for longer than we wait; the next sweep goes on
-    except (git.GitError, HolderError) as error:
+    except (git.GitError, HolderError, OSError) as error:
         _refuse(request, "git", f"The merge stopped: {error}")
     finally:
         request.refresh_from_db()
         if request.state != State.MERGING:
             _end_turn(request)
+    scratch = _scratch(request)
+    if request.state != State.MERGING and scratch.is_dir():
+        _remove_scratch(request, scratch)  # last: the verdict stands, whatever becomes of the folder
 
 
 # --- one at a time ----------------------------------------------------------------------------------------------------
@@ -199,10 +205,8 @@ def _gates_passed(request: DispatchRequest, repository: git.Repository) -> bool:
         if run.passed is None:
             return False  # still running
         if not run.passed:
-            _remove_scratch(repository, scratch)
             _refuse(request, "gate", f"Gate {ordinal} of {len(gates)} is red: `{command}` {run.why}.", tail=run.tail)
             return False
-    _remove_scratch(repository, scratch)
     return True
 
 
@@ -210,9 +214,19 @@ def _scratch(request: DispatchRequest) -> Path:
     return settings.FLOWER.home / "scratch" / f"{request.pk}-{request.merge_attempt}"
 
 
-def _remove_scratch(repository: git.Repository, scratch: Path) -> None:
-    with repository.lock():
-        repository.remove_scratch(scratch)
+def _remove_scratch(request: DispatchRequest, scratch: Path) -> None:
+    """Take a scratch worktree away. What cannot be deleted stays, and is tried again by the sweep: no merge waits."""
+    assert request.project is not None
+    repository = worktrees.repository(request.project)
+    try:
+        with repository.lock():
+            repository.remove_scratch(scratch)
+    except git.LockBusy:
+        pass  # somebody has the repository: the next sweep again
+    except git.GitError as error:
+        if scratch not in _told:
+            _told.add(scratch)
+            log.warning("scratch worktree not removed", dispatch=request.pk, why=str(error))
 
 
 def sweep_scratch() -> None:
@@ -235,8 +249,7 @@ def sweep_scratch() -> None:
             for process in running:
                 processes.stop(process)
             continue  # its output and its end are still written; the next sweep takes the folder
-        with contextlib.suppress(git.GitError):  # somebody has the repository: the next sweep again
-            _remove_scratch(worktrees.repository(request.project), folder)
+        _remove_scratch(request, folder)
 
 
 def _gate_run(request: DispatchRequest, ordinal: int, command: str, scratch: Path) -> GateRun:

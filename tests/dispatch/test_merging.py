@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from pathlib import Path
 
@@ -110,6 +112,38 @@ def test_a_red_gate_changes_nothing_and_says_what_it_said(project, finished, dri
     merging.ask(request, actor=operator())
     drive(request, "done")
     assert request.gate_runs.filter(attempt=request.merge_attempt).get().passed
+
+
+@pytest.fixture
+def undeletable(monkeypatch):
+    """Files named "of-root" stay, as those do that a gate's container wrote as another user."""
+    real = os.unlink
+
+    def unlink(path, **where):
+        if os.fspath(path).endswith("of-root"):
+            raise PermissionError(errno.EPERM, "Operation not permitted", path)
+        real(path, **where)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+
+
+@pytest.mark.parametrize(("gate", "end"), [("true", "done"), ("false", "finished")])
+def test_a_scratch_folder_that_cannot_be_deleted_costs_no_verdict_and_no_sweep(
+    project, finished, drive, undeletable, gate, end
+):
+    project.gates = [f"mkdir -p cache/deep && touch cache/of-root cache/deep/mine && {gate}"]
+    project.save()
+    request = finished({"new.txt": "new\n"})
+    merging.ask(request, actor=operator())
+    drive(request, end)
+    assert (project.path / "new.txt").exists() == (end == "done")
+    scratch = merging._scratch(request)
+    for _ in range(2):
+        merging.sweep_scratch()
+    assert [path.name for path in scratch.rglob("*") if path.name != ".git"] == ["cache", "of-root"]
+    (scratch / "cache/of-root").replace(project.path.parent / "by hand")
+    merging.sweep_scratch()
+    assert not scratch.exists()
 
 
 def test_a_gate_that_hangs_is_stopped_at_its_limit(project, finished, drive):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -368,7 +368,11 @@ class Worktrees(Base):
         self._git("clean", "-ffdq", cwd=worktree_path, timeout=SLOW)
 
     def remove_scratch(self, path: Path) -> None:
-        """Remove a worktree of `add_scratch` with whatever the gates left in it. Needs the lock. Gone is fine."""
+        """Remove a worktree of `add_scratch` with whatever the gates left in it. Needs the lock. Gone is fine.
+
+        GitError when something cannot be deleted (a gate that runs containers leaves files of other users); the rest is
+        gone then, and the register still says whose it is.
+        """
         self._require_lock()
         entry = self._registered(path)
         if entry is None:
@@ -379,12 +383,29 @@ class Worktrees(Base):
             raise GitError(f"{path} is not a scratch worktree of flower: it was left alone")
         # First the files: if we are killed in between, the register still says whose they are.
         if path.is_dir() and not path.is_symlink():
-            _make_removable(path)
-            for child in path.iterdir():
-                if child.name == ".git":
-                    continue
-                shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
+            _empty(path)
         self._git("worktree", "remove", "-f", "-f", "--", str(entry.path), timeout=SLOW)
+
+
+def _empty(folder: Path) -> None:
+    """Delete everything in `folder` but its `.git`: as much as possible, then GitError that names what is left."""
+    left: list[str] = []
+    try:
+        _make_removable(folder)
+        for child in folder.iterdir():
+            if child.name == ".git":
+                continue
+            if child.is_dir() and not child.is_symlink():
+                shutil.rmtree(child, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    child.unlink()
+            if os.path.lexists(child):
+                left.append(readable(child.name))
+    except OSError as error:
+        raise GitError(f"{folder} cannot be emptied: {error.strerror or error}") from error
+    if left:
+        raise GitError(f"{folder} still holds what flower may not delete: {named(left)}; remove it by hand")
 
 
 def _make_removable(folder: Path) -> None:
@@ -393,7 +414,8 @@ def _make_removable(folder: Path) -> None:
         for child in folders:
             inner = Path(name, child)
             if not inner.is_symlink():
-                inner.chmod(inner.stat().st_mode | 0o700)
+                with suppress(OSError):  # another user's: what can go goes all the same
+                    inner.chmod(inner.stat().st_mode | 0o700)
 
 
 def _read(path: Path) -> str | None:
