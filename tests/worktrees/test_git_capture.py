@@ -91,13 +91,31 @@ def test_a_stopped_rebase_and_a_conflict_are_kept(place: Place) -> None:
     assert "<<<<<<<" in place.git("show", f"{sha}:a.txt")
 
 
-def test_edits_under_assume_unchanged_are_seen(place: Place) -> None:
+@pytest.mark.parametrize(
+    "marks", [["--assume-unchanged"], ["--skip-worktree"], ["--skip-worktree", "--assume-unchanged"]]
+)
+def test_edits_that_git_was_told_not_to_see_are_seen(place: Place, marks: list[str]) -> None:
     path = place.worktree("w")
-    place.git("update-index", "--assume-unchanged", "a.txt", cwd=path)
+    for mark in marks:
+        place.git("update-index", mark, "a.txt", cwd=path)
     place.write({"a.txt": "hidden edit\n"}, path)
+    before = place.git("ls-files", "-v", cwd=path)
     sha = capture(place, path)
     assert place.git("show", f"{sha}:a.txt") == "hidden edit"
-    assert place.git("ls-files", "-v", "a.txt", cwd=path) == "h a.txt"
+    assert place.git("ls-files", "-v", cwd=path) == before
+
+
+def test_work_outside_of_a_sparse_checkout_is_kept_and_lets_the_worktree_go(place: Place) -> None:
+    path = place.worktree("w")
+    place.git("sparse-checkout", "set", "--no-cone", "/a.txt", cwd=path)
+    assert not (path / "b.txt").exists()
+    place.write({"b.txt": "written anew\n", "dir/new.txt": "new\n"}, path)
+    sha = capture(place, path)
+    assert place.git("diff", "--name-status", place.first, str(sha)).split() == ["M", "b.txt", "A", "dir/new.txt"]
+    with place.repo.lock():
+        place.repo.discard_changes(path)
+        place.repo.remove_worktree(path)
+    assert not path.exists()
 
 
 def test_a_half_filled_worktree_has_no_deletions(place: Place) -> None:

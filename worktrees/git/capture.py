@@ -108,20 +108,22 @@ class Capture(Worktrees):
             staged = self._git("write-tree", cwd=worktree_path, env=env, ok=(0, 128))
             index = staged.text if staged.returncode == 0 else self._tree_of(head)
             self._see_everything(worktree_path, env)
-            # One file that cannot be read must not cost the others.
-            wanted = ("add", take, "--ignore-errors", "--", ".")
+            # One file that cannot be read must not cost the others; work outside of a sparse cone is work.
+            wanted = ("add", take, "--sparse", "--ignore-errors", "--", ".")
             added = self._git(*wanted, cwd=worktree_path, env=env, ok=(0, 1), timeout=SLOW)
             problem = (added.stderr.strip() or "no reason given") if added.returncode else ""
             return self._git("write-tree", cwd=worktree_path, env=env).text, index, problem
 
     def _see_everything(self, worktree_path: Path, env: dict[str, str]) -> None:
-        """Drop "assume unchanged" marks in the copied index: under them, edits would not be seen."""
+        """Drop the marks in the copied index under which git would not look at files: "assume unchanged", and "skip
+        worktree" where there is a file (where there is none, a sparse checkout has left it out: nobody deleted it)."""
         listed = self._git("ls-files", "-v", "-z", cwd=worktree_path, env=env).fields
-        hidden = [line[2:] for line in listed if line[:1].islower()]
-        if hidden:
-            names = b"".join(os.fsencode(name) + b"\0" for name in hidden)
-            wanted = ("update-index", "--no-assume-unchanged", "-z", "--stdin")
-            self._git(*wanted, cwd=worktree_path, env=env, stdin=names)
+        assumed = [line[2:] for line in listed if line[:1].islower()]
+        skipped = [line[2:] for line in listed if line[:1] in "Ss" and os.path.lexists(worktree_path / line[2:])]
+        for mark, paths in (("--no-assume-unchanged", assumed), ("--no-skip-worktree", skipped)):
+            if paths:
+                names = b"".join(os.fsencode(path) + b"\0" for path in paths)
+                self._git("update-index", mark, "-z", "--stdin", cwd=worktree_path, env=env, stdin=names)
 
     def _tree_of(self, commit: str) -> str:
         return self._git("rev-parse", f"{commit}^{{tree}}").text
