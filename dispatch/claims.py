@@ -25,8 +25,15 @@ LEASE_SECONDS: Final = 600
 LONGEST_LEASE: Final = 24 * 3600
 
 
-def claim(request: DispatchRequest, *, actor: Actor, lease_seconds: int = LEASE_SECONDS) -> DispatchRequest:
-    """Claim a queued request for ``actor``. Raises Conflict when it is not queued (any more)."""
+def claim(
+    request: DispatchRequest, *, actor: Actor, lease_seconds: int = LEASE_SECONDS, by_flower: bool = False
+) -> DispatchRequest:
+    """Claim a queued request for ``actor``. Raises Conflict when it is not queued (any more).
+
+    What flower runs itself only the machine claims (``by_flower``), which counts against the cap when it does.
+    """
+    if request.program_id is not None and not by_flower:
+        raise Conflict(_run_by_flower(request))
     if not 10 <= lease_seconds <= LONGEST_LEASE:
         raise Invalid(f"A lease lasts from 10 to {LONGEST_LEASE:,} seconds.")
     if request.state != State.QUEUED:  # cheap answer for the many; the UPDATE below decides
@@ -49,6 +56,10 @@ def claim(request: DispatchRequest, *, actor: Actor, lease_seconds: int = LEASE_
     except Conflict as error:
         request.refresh_from_db()
         raise Conflict(_taken(request)) from error
+
+
+def _run_by_flower(request: DispatchRequest) -> str:
+    return f"Dispatch {request.pk} of brief #{request.brief_id} is run by flower itself; it cannot be claimed."
 
 
 def _taken(request: DispatchRequest) -> str:
@@ -84,7 +95,7 @@ def claim_next(identity: Identity, *, brief: int | None, lease_seconds: int = LE
 def _nothing_queued(brief: Brief) -> str:
     started = DispatchRequest.objects.filter(brief=brief, state__in=ACTIVE).exclude(program=None).first()
     if started:
-        return f"Dispatch {started.pk} of brief #{brief.pk} is run by flower itself; it cannot be claimed."
+        return _run_by_flower(started)
     return f"No dispatch of brief #{brief.pk} is queued; dispatch it first."
 
 

@@ -73,7 +73,7 @@ def _start(request: DispatchRequest) -> None:
         Actor.objects.select_for_update().get(ref="system")
         running = DispatchRequest.objects.filter(state__in=HELD).exclude(program=None).count()
         if running < settings.FLOWER.max_concurrent:
-            claims.claim(request, actor=worker, lease_seconds=claims.LONGEST_LEASE)
+            claims.claim(request, actor=worker, lease_seconds=claims.LONGEST_LEASE, by_flower=True)
 
 
 def _prepare(request: DispatchRequest) -> None:
