@@ -81,6 +81,7 @@ def claim_next(identity: Identity, *, brief: int | None, lease_seconds: int = LE
         request = rows.filter(brief=found).order_by("-pk").first()
         if request is None or not request.is_active:
             raise NotFound(_nothing_queued(found))
+        check_project(identity, request.project_id)
         return claim(request, actor=identity.actor, lease_seconds=lease_seconds)
     if identity.project is not None:
         rows = rows.filter(project=identity.project)
@@ -112,6 +113,22 @@ def find(identity: Identity, number: int | None) -> DispatchRequest:
     if request is None or not identity.may_see(request.brief) or (identity.run and identity.run != request.pk):
         raise NotFound(f"There is no dispatch {number} for you.")
     return request
+
+
+def find_to_change(identity: Identity, number: int | None) -> DispatchRequest:
+    """``find``, for whoever goes on to do something with it: its project must be within the caller's limits."""
+    request = find(identity, number)
+    check_project(identity, request.project_id)
+    return request
+
+
+def check_project(identity: Identity, project: int | None) -> None:
+    """Refuse a caller whose token is limited to another project than the one whose repository is worked on.
+
+    Seeing a brief is not enough: one that also concerns the caller's project is worked on in another repository.
+    """
+    if identity.project is not None and identity.project != project:
+        raise Forbidden("This token is limited to one project, and the work happens in another one.")
 
 
 def check_holder(request: DispatchRequest, identity: Identity, fence: int | None) -> int:
