@@ -28,7 +28,7 @@ from daemons.terminal import HolderError
 from dispatch import auto, claims, lifecycle, merging, packets, services
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
 from flower import live, logs
-from flower.errors import Refusal
+from flower.errors import Conflict, Refusal
 from transcripts.owners import Owner
 from transcripts.services import taking
 from worktrees import git
@@ -82,11 +82,13 @@ def _prepare(request: DispatchRequest) -> None:
         lifecycle.move(request, State.PREPARING, actor=actors.system(), expecting=request.fence)
     worktree = worktrees.advance(request.worktree or _plan_worktree(request))
     if worktree.state == Worktree.State.FAILED:
-        services.fail(
-            request, worktree.failure, actor=actors.system(), failure_class="worktree", expecting=request.fence
-        )
+        _fail(request, worktree.failure)
     elif worktree.state == Worktree.State.READY:
         _run(request, worktree)
+
+
+def _fail(request: DispatchRequest, why: str) -> None:
+    services.fail(request, why, actor=actors.system(), failure_class="worktree", expecting=request.fence)
 
 
 def _plan_worktree(request: DispatchRequest) -> Worktree:
@@ -102,7 +104,11 @@ def _plan_worktree(request: DispatchRequest) -> Worktree:
 
 
 def _run(request: DispatchRequest, worktree: Worktree) -> None:
-    packet = worktrees.write_packet(worktree, request.packet)
+    try:
+        packet = worktrees.write_packet(worktree, request.packet)
+    except Conflict as refusal:
+        _fail(request, refusal.sentence)
+        return
     if request.program is None:  # whoever claimed it works there on their own
         lifecycle.move(
             request, State.RUNNING, actor=actors.system(), expecting=request.fence, started_at=timezone.now()

@@ -5,7 +5,11 @@ Slow work (git, the setup command) stays outside transactions; the row says what
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -235,10 +239,39 @@ def _capture(repo: git.Repository, worktree: Worktree, actor: Actor) -> None:
 
 
 def write_packet(worktree: Worktree, text: str) -> Path:
-    """Put an agent's packet into its worktree, where git does not see it; returns its path."""
+    """Put an agent's packet into its worktree, where git does not see it; returns its path.
+
+    What the repository brings under that name may lead anywhere, so no link is followed: neither the worktree's folder
+    nor `.flower` may be one, and the text goes to a new file that is then renamed. Raises Conflict when it cannot be.
+    """
     path = worktree.checkout / PACKET
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    temporary = f"packet-{secrets.token_hex(8)}.tmp"
+    try:
+        with _folder(worktree.checkout) as top:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path.parent.name, dir_fd=top)
+            with _folder(path.parent.name, top) as folder:
+                new = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666, dir_fd=folder)
+                try:
+                    with open(new, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor
+                        stream.write(text)
+                    os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+                except BaseException:
+                    os.unlink(temporary, dir_fd=folder)
+                    raise
+    except OSError as error:
+        raise Conflict(
+            f"The packet cannot be written to {path}: {error.strerror or error}. "
+            "Its folder must be a plain one, not a link or a file that the repository brings."
+        ) from error
     return path
+
+
+@contextlib.contextmanager
+def _folder(path: str | Path, above: int | None = None) -> Iterator[int]:
+    """A descriptor of a folder that is no link; ``path`` is relative to the folder ``above``, if given."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
