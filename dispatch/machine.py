@@ -83,6 +83,8 @@ def _prepare(request: DispatchRequest) -> None:
     worktree = worktrees.advance(request.worktree or _plan_worktree(request))
     if worktree.state == Worktree.State.FAILED:
         _fail(request, worktree.failure)
+    elif worktree.state in {Worktree.State.REMOVING, Worktree.State.REMOVED}:
+        _fail(request, f"Worktree {worktree.name} was removed before the work in it began; dispatch the brief again.")
     elif worktree.state == Worktree.State.READY:
         _run(request, worktree)
 

@@ -373,3 +373,14 @@ def guard_manual_move(brief: Brief, to: str) -> str | None:
         f"Dispatch {active.pk} of brief #{brief.pk} is {words(active.state)}: the brief's status follows from it. "
         "Complete or cancel it first."
     )
+
+
+def guard_removal(worktree: Worktree) -> str | None:
+    """For worktrees.services: a worktree stays while a request works in it, or will."""
+    active = DispatchRequest.objects.filter(worktree=worktree, state__in=ACTIVE).first()
+    if active is None:
+        return None
+    return (
+        f"Dispatch {active.pk}, which is {words(active.state)}, works in worktree {worktree.name}. "
+        "Complete, merge or cancel it first."
+    )

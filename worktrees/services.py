@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -189,10 +189,23 @@ def _fail(worktree: Worktree, why: str, *, tail: str = "") -> None:
     worktree.refresh_from_db()
 
 
+Guard = Callable[[Worktree], str | None]
+_guards: list[Guard] = []
+
+
+def guard(check: Guard) -> Guard:
+    """Register a reason of a higher room to keep a worktree: a sentence, or None when it may go."""
+    _guards.append(check)
+    return check
+
+
 def ask_removal(worktree: Worktree, *, actor: Actor) -> Worktree:
-    """Say that a worktree shall go; a task takes it away. Raises Conflict while a process runs there."""
+    """Say that a worktree shall go; a task takes it away. Raises Conflict while somebody works there."""
     if worktree.state in {State.REMOVED, State.REMOVING}:
         return worktree
+    for check in _guards:
+        if reason := check(worktree):
+            raise Conflict(reason)
     running = Process.objects.filter(cwd=worktree.path).exclude(phase__in=Process.ENDED).first()
     if running is not None:
         raise Conflict(f"Process {running.pk} still runs in worktree {worktree.name}; stop it first.")

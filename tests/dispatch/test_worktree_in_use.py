@@ -1,0 +1,60 @@
+"""A worktree stays while a request works in it; one whose worktree went all the same is failed, with a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from daemons.services import programs
+from dispatch import claims, machine, services
+from dispatch.models import DispatchRequest
+from flower.errors import Conflict
+from tests.factories import agent, make_brief, make_project, operator
+from worktrees import services as worktrees
+from worktrees import tasks
+from worktrees.models import Worktree
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def project(db, home, kicks, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(tasks.remove, "delay", lambda number: None)
+    return make_project(tmp_path / "sample", slug="sample")
+
+
+@pytest.fixture
+def held(project, drive) -> DispatchRequest:
+    """A request that an agent of somebody else's works on, in its worktree."""
+    request = services.dispatch(make_brief("One", project), actor=operator())
+    claims.claim(request, actor=agent())
+    return drive(request, "running")
+
+
+def test_a_worktree_is_not_removed_under_a_claim(held):
+    with pytest.raises(Conflict, match=rf"^Dispatch {held.pk}, which is running, works in worktree "):
+        worktrees.ask_removal(held.worktree, actor=operator())
+    with pytest.raises(Conflict):
+        worktrees.remove(held.worktree, actor=operator())
+    held.worktree.refresh_from_db()
+    assert held.worktree.state == "ready"
+    assert held.worktree.checkout.is_dir()
+    services.cancel(held, "no", actor=operator())
+    worktrees.remove(held.worktree, actor=operator())
+    assert not held.worktree.checkout.exists()
+
+
+@pytest.mark.parametrize("state", ["removing", "removed"])
+def test_a_dispatch_into_a_worktree_that_goes_meanwhile_fails(held, project, drive, state):
+    worktree = held.worktree
+    services.fail(held, "no", actor=operator())
+    programs.register("worker", ["/bin/sh", "-c", "sleep 60"])
+    second = services.dispatch(
+        make_brief("Two", project), actor=operator(), agent="worker", worktree=Worktree.objects.get(pk=worktree.pk)
+    )
+    Worktree.objects.filter(pk=worktree.pk).update(state=state)  # asked for in the same moment
+    machine.advance(second.pk)
+    second.refresh_from_db()
+    assert (second.state, second.failure_class) == ("failed", "worktree")
+    assert f"Worktree {worktree.name} was removed before the work in it began" in second.failure
