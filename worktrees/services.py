@@ -22,6 +22,7 @@ from briefs.models import Actor, Brief, Project
 from briefs.services import actors
 from daemons.models import Process
 from daemons.services import processes
+from daemons.terminal import HolderError
 from flower import live
 from flower.errors import Conflict, Invalid
 from flower.lifecycle import table
@@ -116,6 +117,8 @@ def advance(worktree: Worktree) -> Worktree:
         pass  # somebody has the repository for longer than we wait (a long refresh of MAIN); the next call goes on
     except git.GitError as error:
         _fail(worktree, str(error))
+    except HolderError as error:
+        _fail(worktree, f"The setup command was not started: {error}")
     return worktree
 
 
@@ -206,9 +209,10 @@ def ask_removal(worktree: Worktree, *, actor: Actor) -> Worktree:
     for check in _guards:
         if reason := check(worktree):
             raise Conflict(reason)
-    running = Process.objects.filter(cwd=worktree.path).exclude(phase__in=Process.ENDED).first()
-    if running is not None:
-        raise Conflict(f"Process {running.pk} still runs in worktree {worktree.name}; stop it first.")
+    for process in Process.objects.filter(cwd=worktree.path).exclude(phase__in=Process.ENDED):
+        if not processes.give_up(process).has_ended:
+            does = "may be starting" if process.phase == Process.Phase.STARTING else "still runs"
+            raise Conflict(f"Process {process.pk} {does} in worktree {worktree.name}; stop it first, or wait.")
     with transaction.atomic():
         Worktree.objects.filter(pk=worktree.pk).update(failure="")
         _move(worktree, State.REMOVING, actor=actor)
