@@ -78,12 +78,18 @@ def step(request: DispatchRequest) -> None:
     assert request.project is not None
     if not _take_turn(request):
         return  # another merge to the same branch is under way; its end kicks this one
+    repository = worktrees.repository(request.project)
     try:
-        _merge(request, worktrees.repository(request.project))
+        _merge(request, repository)
     except git.LockBusy:
         pass  # somebody has the repository for longer than we wait; the next sweep goes on
     except (git.GitError, HolderError, OSError) as error:
-        _refuse(request, "git", f"The merge stopped: {error}")
+        if _has_landed(request, repository):
+            # This is no refusal any more. The reason is shown, and the sweep tries the rest again until it works.
+            why = f"The merge has landed, but MAIN's files do not show it yet: {error}"
+            DispatchRequest.objects.filter(pk=request.pk).update(failure=why)
+        else:
+            _refuse(request, "git", f"The merge stopped: {error}")
     finally:
         request.refresh_from_db()
         if request.state != State.MERGING:
@@ -141,14 +147,23 @@ def _merge(request: DispatchRequest, repository: git.Repository) -> None:
             return
         except git.RefMoved:
             continue
-    _refuse(request, "moved", f"{request.project.main_branch} moved five times during the merge; try again.")
+    if not _has_landed(request, repository):
+        _refuse(request, "moved", f"{request.project.main_branch} moved five times during the merge; try again.")
+
+
+def _has_landed(request: DispatchRequest, repository: git.Repository) -> bool:
+    assert request.project is not None
+    try:
+        return bool(request.merge_sha) and repository.is_ancestor(request.merge_sha, request.project.main_branch)
+    except git.GitError:
+        return False  # nobody can tell now; when the merge is asked for again, ``_plan`` finds the commit
 
 
 def _plan(request: DispatchRequest, repository: git.Repository, old: str) -> bool:
     """Make the merge commit on top of ``old``, in no branch yet. False when the merge ended here."""
     assert request.project is not None
     if repository.is_ancestor(request.head_sha, old):
-        _done(request, repository, request.head_sha, old, already=True)
+        _already(request, repository, old)
         return False
     result = repository.merge_tree(old, request.head_sha)
     if result.conflicts:
@@ -172,6 +187,17 @@ def _plan(request: DispatchRequest, repository: git.Repository, old: str) -> boo
         return False
     request.refresh_from_db()
     return True
+
+
+def _already(request: DispatchRequest, repository: git.Repository, old: str) -> None:
+    """The work is on the branch: somebody merged it by hand, or an earlier try of ours that could not say so."""
+    tip = repository.commit(old)
+    if tip and tip.parents[1:] == (request.head_sha,) and ("Dispatch", str(request.pk)) in tip.trailers:
+        DispatchRequest.objects.filter(pk=request.pk).update(target_sha=tip.parents[0], merge_sha=old)
+        request.refresh_from_db()
+        _after_landing(request, repository, old)
+    else:
+        _done(request, repository, request.head_sha, old, already=True)
 
 
 def _message(request: DispatchRequest) -> str:
@@ -311,8 +337,8 @@ def _land(request: DispatchRequest, repository: git.Repository, target: str) -> 
             if checked_out:
                 try:
                     repository.refresh(branch, old, new)
-                except git.GitError as error:  # a file was touched since the dry run, or the disk is full
-                    repository.compare_and_swap(target, old, new, "flower: merge taken back")
+                except (git.GitError, OSError) as error:  # a file was touched since the dry run, or the disk is full
+                    _take_back(repository, target, old, new, error)
                     if not isinstance(error, git.InTheWay):
                         raise
                     in_the_way = list(error.files)
@@ -321,6 +347,16 @@ def _land(request: DispatchRequest, repository: git.Repository, target: str) -> 
         return
     behind = "" if checked_out else f"MAIN has another branch checked out than {branch}."
     _done(request, repository, new, old, behind=behind)
+
+
+def _take_back(repository: git.Repository, target: str, old: str, new: str, why: Exception) -> None:
+    """Move the ref back after a refresh that failed with ``why``; raises it when that cannot be done, either."""
+    try:
+        repository.compare_and_swap(target, old, new, "flower: merge taken back")
+    except git.RefMoved:
+        raise
+    except git.GitError as error:
+        raise why from error
 
 
 def _finish_earlier(request: DispatchRequest, repository: git.Repository) -> None:
@@ -365,11 +401,6 @@ def _after_landing(request: DispatchRequest, repository: git.Repository, current
                 repository.refresh(branch, request.target_sha, request.merge_sha, resuming=True)
             except git.InTheWay as error:
                 behind = f"MAIN's files do not show the merge yet: {git.errors.named(list(error.files))} differ."
-            except git.GitError as error:
-                # The ref has moved: this is no refusal. The reason is shown, and the sweep tries again until it works.
-                why = f"The merge has landed, but MAIN's files do not show it yet: {error}"
-                DispatchRequest.objects.filter(pk=request.pk).update(failure=why)
-                return
     _done(request, repository, request.merge_sha, request.target_sha, behind=behind)
 
 
@@ -389,8 +420,7 @@ def _done(
         "branch": request.branch,
         "target": request.project.main_branch,
         "from": old,
-        "commits": repository.count_commits(request.base_sha, request.head_sha),
-        "files": len(repository.changed_files(request.base_sha, request.head_sha)),
+        **_counts(request, repository),
         "gates": [{"command": run.command, "passed": run.passed} for run in gates],
     }
     body = "It was on the branch already." if already else behind
@@ -411,6 +441,17 @@ def _done(
             main_behind=behind[:300],
             failure="",
         )
+
+
+def _counts(request: DispatchRequest, repository: git.Repository) -> dict[str, int]:
+    """How much was merged. Nothing where git cannot tell: the merge has landed, its record must not fail for that."""
+    try:
+        return {
+            "commits": repository.count_commits(request.base_sha, request.head_sha),
+            "files": len(repository.changed_files(request.base_sha, request.head_sha)),
+        }
+    except git.GitError:
+        return {}
 
 
 def _refuse(request: DispatchRequest, failure_class: str, sentence: str, *, tail: str = "") -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,71 @@ def test_a_merge_that_is_killed_between_two_steps_ends_right_once(project, finis
     assert git(project.path, "status", "--porcelain") == ""
     assert git(project.path, "rev-list", "--count", "--first-parent", "main") == "2"
     assert request.brief.trace.filter(kind="merge").count() == 1
+
+
+@pytest.fixture
+def half_landed(project, finished) -> Iterator[DispatchRequest]:
+    """A merge whose ref has moved, and then neither could MAIN's files be written nor the ref be taken back."""
+    request = finished({".gitattributes": "*.bin filter=broken\n", "new.bin": "new\n", "README.md": "# Changed\n"})
+    lock = project.path / ".git/refs/heads/main.lock"
+    git(project.path, "config", "filter.broken.smudge", f"touch {lock}; exit 1")
+    git(project.path, "config", "filter.broken.clean", "cat")
+    git(project.path, "config", "filter.broken.required", "true")
+    merging.ask(request, actor=operator())
+    machine.advance(request.pk)
+    request.refresh_from_db()
+    yield request
+    lock.unlink(missing_ok=True)
+
+
+def mend(project) -> None:
+    git(project.path, "config", "filter.broken.smudge", "cat")
+    (project.path / ".git/refs/heads/main.lock").unlink()
+
+
+def test_a_merge_that_has_landed_is_never_refused(project, half_landed, drive):
+    assert half_landed.state == "merging"
+    assert half_landed.failure.startswith("The merge has landed, but MAIN's files do not show it yet: ")
+    assert git(project.path, "rev-parse", "main") == half_landed.merge_sha
+    machine.advance(half_landed.pk)
+    half_landed.refresh_from_db()
+    assert half_landed.state == "merging"
+    mend(project)
+    drive(half_landed, "done")
+    assert half_landed.failure == half_landed.main_behind == ""
+    assert (project.path / "new.bin").read_text() == "new\n"
+    assert git(project.path, "status", "--porcelain") == ""
+
+
+def test_a_merge_that_landed_and_was_called_refused_is_finished_when_it_is_asked_for_again(project, half_landed, drive):
+    merging._refuse(half_landed, "git", "Nobody could tell whether it had landed.")
+    mend(project)
+    merging.ask(half_landed, actor=operator())
+    drive(half_landed, "done")
+    assert (project.path / "new.bin").read_text() == "new\n"
+    assert git(project.path, "status", "--porcelain") == ""
+    assert git(project.path, "rev-parse", "main") == half_landed.merge_sha
+
+
+def test_work_that_a_person_merged_is_done_without_touching_main(project, finished, drive):
+    request = finished({"new.txt": "new\n"})
+    git(project.path, "merge", "-q", "--no-ff", request.branch)
+    (project.path / "new.txt").write_text("edited since\n")
+    before = snapshot(project)
+    merging.ask(request, actor=operator())
+    drive(request, "done")
+    assert snapshot(project) == before
+    assert request.brief.trace.filter(kind="merge").get().body == "It was on the branch already."
+
+
+def test_a_merge_is_recorded_when_git_cannot_count_what_it_brought(project, finished, drive):
+    request = finished({"new.txt": "new\n"})
+    DispatchRequest.objects.filter(pk=request.pk).update(base_sha="f" * 40)  # a shallow clone has forgotten it
+    merging.ask(request, actor=operator())
+    drive(request, "done")
+    data = request.brief.trace.filter(kind="merge").get().data
+    assert "files" not in data
+    assert data["commit"] == git(project.path, "rev-parse", "main")
 
 
 def test_a_merge_that_is_killed_before_its_record_ends_right_once(project, finished, drive, monkeypatch):
