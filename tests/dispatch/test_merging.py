@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,6 +179,28 @@ def test_main_on_another_branch_is_left_alone(project, finished, drive):
     assert not (project.path / "new.txt").exists()
     assert git(project.path, "status", "--porcelain") == ""
     git(project.path, "switch", "-q", "main")
+    assert (project.path / "new.txt").exists()
+
+
+def test_a_branch_that_a_person_rebases_in_main_is_left_to_them(project, finished, drive):
+    request = finished({"new.txt": "new\n"})
+    git(project.path, "switch", "-qc", "upstream")
+    (project.path / "README.md").write_text("# Theirs\n")
+    git(project.path, "commit", "-qam", "Theirs")
+    git(project.path, "switch", "-q", "main")
+    (project.path / "README.md").write_text("# Mine\n")
+    git(project.path, "commit", "-qam", "Mine")
+    with pytest.raises(subprocess.CalledProcessError):
+        git(project.path, "rebase", "upstream")
+    merging.ask(request, actor=operator())
+    drive(request, "finished")
+    assert "a rebase on main is under way in" in request.failure
+    (project.path / "README.md").write_text("# Both\n")
+    git(project.path, "add", "README.md")
+    git(project.path, "-c", "core.editor=true", "rebase", "--continue")
+    merging.ask(request, actor=operator())
+    drive(request, "done")
+    assert git(project.path, "status", "--porcelain") == ""
     assert (project.path / "new.txt").exists()
 
 

@@ -137,7 +137,7 @@ class Worktrees(Base):
         return WorktreeStatus(
             head=head,
             branch=branch,
-            in_progress=next((word for name, word in _IN_PROGRESS.items() if (git_dir / name).exists()), None),
+            in_progress=_in_progress(git_dir),
             staged=found.staged,
             unstaged=found.unstaged,
             untracked=found.untracked,
@@ -216,6 +216,13 @@ class Worktrees(Base):
         files = ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START")
         named_there = (_read(git_dir / name) for name in files)
         return [name.removeprefix("refs/heads/") for name in named_there if name]
+
+    def _busy_on(self, branch: str) -> str | None:
+        """What somebody is in the middle of on `branch` in the main checkout ("rebase", "merge", …); or None."""
+        main = self.worktrees()[0]
+        if branch != main.branch and branch not in self._suspended(main):
+            return None
+        return _in_progress(self._git_dir_of(main.path))
 
     # -- worktrees -------------------------------------------------------------------------------------------------
 
@@ -385,6 +392,10 @@ class Worktrees(Base):
         if path.is_dir() and not path.is_symlink():
             _empty(path)
         self._git("worktree", "remove", "-f", "-f", "--", str(entry.path), timeout=SLOW)
+
+
+def _in_progress(git_dir: Path) -> str | None:
+    return next((word for name, word in _IN_PROGRESS.items() if (git_dir / name).exists()), None)
 
 
 def _empty(folder: Path) -> None:
