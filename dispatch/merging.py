@@ -215,6 +215,10 @@ def _gates_passed(request: DispatchRequest, repository: git.Repository) -> bool:
     """Run the project's gates on the merged tree, one after another. False while one runs, or when one failed."""
     assert request.project is not None
     gates: list[str] = request.project.gates
+    run_so_far = list(request.gate_runs.filter(attempt=request.merge_attempt).order_by("ordinal"))
+    if [run.command for run in run_so_far] != gates[: len(run_so_far)]:
+        _begin_again(request)  # somebody edited the gates: what ran so far says nothing of those that count now
+        run_so_far = []
     if not gates:
         return True
     scratch = _scratch(request)
@@ -222,7 +226,7 @@ def _gates_passed(request: DispatchRequest, repository: git.Repository) -> bool:
         scratch.parent.mkdir(parents=True, exist_ok=True)
         with repository.lock():
             repository.add_scratch(scratch, request.merge_sha)
-    if not request.gate_runs.filter(attempt=request.merge_attempt).exists():
+    if not run_so_far:
         repository.fill_worktree(scratch, request.merge_sha)
     for ordinal, command in enumerate(gates, 1):
         run = _gate_run(request, ordinal, command, scratch)
@@ -234,6 +238,13 @@ def _gates_passed(request: DispatchRequest, repository: git.Repository) -> bool:
             _refuse(request, "gate", f"Gate {ordinal} of {len(gates)} is red: `{command}` {run.why}.", tail=run.tail)
             return False
     return True
+
+
+def _begin_again(request: DispatchRequest) -> None:
+    """A new attempt for the same merge commit. The old one's gates are stopped, and its folder goes, with the sweep."""
+    rows = DispatchRequest.objects.filter(pk=request.pk, state=State.MERGING, merge_attempt=request.merge_attempt)
+    rows.update(merge_attempt=F("merge_attempt") + 1)
+    request.refresh_from_db()
 
 
 def _scratch(request: DispatchRequest) -> Path:

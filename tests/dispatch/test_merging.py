@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from briefs.models import Token
+from daemons.models import Process
+from daemons.services import processes
 from dispatch import claims, lifecycle, machine, merging, services
 from dispatch.models import DispatchRequest, MergeLock
 from flower.errors import Conflict, Forbidden
 from tests.factories import agent, git, identity, make_brief, make_project, operator
+from tests.system.running import until
 from worktrees import git as plumbing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -202,6 +205,24 @@ def test_a_branch_that_a_person_rebases_in_main_is_left_to_them(project, finishe
     drive(request, "done")
     assert git(project.path, "status", "--porcelain") == ""
     assert (project.path / "new.txt").exists()
+
+
+@pytest.mark.parametrize("edited", [["false # new", "sleep 0.1"], ["sleep 30", "false # new"], ["false # new"]])
+def test_gates_that_are_edited_during_a_merge_all_run(project, finished, drive, edited):
+    project.gates = ["true", "sleep 30"]
+    project.save()
+    request = finished({"new.txt": "new\n"})
+    merging.ask(request, actor=operator())
+    machine.advance(request.pk)
+    assert [run.passed for run in request.gate_runs.all()] == [True, None]
+    project.gates = [gate.replace("sleep 30", "true") for gate in edited]
+    project.save()
+    drive(request, "finished")
+    assert f"of {len(edited)} is red: `false # new` exited with 1" in request.failure
+    assert not (project.path / "new.txt").exists()
+    machine.sweep()
+    last = Process.objects.get(pk=request.gate_runs.get(command="sleep 30").process_id)
+    until(lambda: processes.observe(last).has_ended, "the gate of before is stopped")
 
 
 def test_two_merges_take_turns(project, finished, drive):
