@@ -124,7 +124,7 @@ def advance(worktree: Worktree) -> Worktree:
 
 def _create(worktree: Worktree) -> None:
     repo = repository(worktree.project)
-    owner = f"worktree {worktree.pk}"
+    owner = _owner(worktree)
     worktree.checkout.parent.mkdir(parents=True, exist_ok=True)
     with repo.lock():
         repo.create_branch(worktree.branch, worktree.base_sha, owner)
@@ -134,6 +134,11 @@ def _create(worktree: Worktree) -> None:
         if worktree.brief_id:
             repo.install_hook(worktree.checkout, f"Brief: #{worktree.brief_id}")
         repo.exclude(worktree.checkout, "/.flower/")
+
+
+def _owner(worktree: Worktree) -> str:
+    """What marks its branch and its register entry as made by flower for this row."""
+    return f"worktree {worktree.pk}"
 
 
 def _prepare(worktree: Worktree) -> None:
@@ -203,8 +208,15 @@ def guard(check: Guard) -> Guard:
 
 
 def ask_removal(worktree: Worktree, *, actor: Actor) -> Worktree:
-    """Say that a worktree shall go; a task takes it away. Raises Conflict while somebody works there."""
-    if worktree.state in {State.REMOVED, State.REMOVING}:
+    """Say that a worktree shall go; a task takes it away. Raises Conflict while somebody works there.
+
+    Asking again, after a removal that could not be done, has it tried again.
+    """
+    if worktree.state == State.REMOVED:
+        return worktree
+    if worktree.state == State.REMOVING:
+        Worktree.objects.filter(pk=worktree.pk).update(failure="")
+        live.kick("worktrees.tasks.remove", worktree.pk)
         return worktree
     for check in _guards:
         if reason := check(worktree):
@@ -227,10 +239,12 @@ def remove(worktree: Worktree, *, actor: Actor) -> Worktree:
     """
     if worktree.state == State.REMOVED:
         return worktree
-    ask_removal(worktree, actor=actor)
+    if worktree.state != State.REMOVING:
+        ask_removal(worktree, actor=actor)
     repo = repository(worktree.project)
     try:
         with repo.lock():
+            repo.check_owner(worktree.checkout, _owner(worktree))
             if worktree.checkout.is_dir():
                 _capture(repo, worktree, actor)
                 repo.discard_changes(worktree.checkout)

@@ -58,3 +58,29 @@ def test_a_dispatch_into_a_worktree_that_goes_meanwhile_fails(held, project, dri
     second.refresh_from_db()
     assert (second.state, second.failure_class) == ("failed", "worktree")
     assert f"Worktree {worktree.name} was removed before the work in it began" in second.failure
+
+
+def test_a_worktree_that_became_a_link_to_another_takes_nothing_of_it_away(held, project, drive, tmp_path):
+    other = services.dispatch(make_brief("Two", project), actor=operator())
+    claims.claim(other, actor=agent("other"))
+    drive(other, "running")
+    (other.worktree.checkout / "work.txt").write_text("not committed\n")
+    checkout = held.worktree.checkout
+    checkout.rename(tmp_path / "moved")
+    checkout.symlink_to(other.worktree.checkout)
+    services.fail(held, "no", actor=operator())
+    with pytest.raises(Conflict, match="is a link to another folder, not a worktree: it was left alone"):
+        worktrees.remove(held.worktree, actor=operator())
+    assert (other.worktree.checkout / "work.txt").exists()
+
+    checkout.unlink()
+    (tmp_path / "moved").rename(checkout)
+    held.worktree.refresh_from_db()
+    assert held.worktree.state == "removing"
+    assert held.worktree.failure.startswith(f"Worktree {held.worktree.name} was not removed: ")
+    worktrees.ask_removal(held.worktree, actor=operator())  # asked again, now that the reason is gone
+    held.worktree.refresh_from_db()
+    assert held.worktree.failure == ""
+    tasks.remove(held.worktree.pk)
+    held.worktree.refresh_from_db()
+    assert held.worktree.state == "removed"

@@ -323,6 +323,30 @@ class Worktrees(Base):
         with locks.one_of(slots, timeout, busy) as fd:
             yield fd
 
+    def check_owner(self, path: Path, owner: str) -> None:
+        """GitError when the folder at `path` is not the worktree any more that was made there for `owner`.
+
+        Agents may do with their folder what they like: one that is a link now, or whose `.git` names another worktree,
+        would lead us into somebody else's work. No folder at all is fine.
+        """
+        self._not_a_link(path)
+        entry = self._registered(path)
+        if entry is None or not (path / ".git").exists():
+            return
+        git_dir = self._git_dir_of(path)
+        back = _read(git_dir / "gitdir")
+        if back is None or not _same(git_dir / back, path / ".git"):
+            raise GitError(
+                f"{path} uses the register entry {git_dir.name}, which is another worktree's: it was left alone"
+            )
+        reason = entry.lock_reason or ""
+        if reason.startswith(_MARK) and reason != _MARK + owner:
+            raise GitError(f"{path} is the worktree of {reason.removeprefix(_MARK)}, not of {owner}: it was left alone")
+
+    def _not_a_link(self, path: Path) -> None:
+        if path.is_symlink():
+            raise GitError(f"{path} is a link to another folder, not a worktree: it was left alone")
+
     def remove_worktree(self, path: Path) -> None:
         """Remove a linked worktree that holds nothing unsaved. Needs the lock. Gone already is fine.
 
@@ -331,6 +355,7 @@ class Worktrees(Base):
         Ignored files go with it; so does what only `capture` would keep.
         """
         self._require_lock()
+        self._not_a_link(path)
         entry = self._registered(path)
         if entry is None:
             if os.path.lexists(path):
@@ -368,6 +393,7 @@ class Worktrees(Base):
     def discard_changes(self, worktree_path: Path) -> None:
         """Throw away what is uncommitted or untracked in a linked worktree. Needs the lock. Only after `capture`."""
         self._require_lock()
+        self._not_a_link(worktree_path)
         entry = self._registered(worktree_path)
         if entry is None or entry.is_main:
             raise GitError(f"{worktree_path} is not a linked worktree of {self.path}: it was left alone")
