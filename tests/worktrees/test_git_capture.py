@@ -64,6 +64,39 @@ def test_commits_that_were_never_merged_are_kept(place: Place) -> None:
     assert place.repo.is_ancestor(tip, REF)
 
 
+def test_commits_on_a_detached_head_that_was_left_are_kept(place: Place) -> None:
+    path = place.worktree("w")
+    place.git("checkout", "-q", "--detach", cwd=path)
+    place.write({"one.txt": "x\n"}, path)
+    place.commit("one", path)
+    place.write({"two.txt": "x\n"}, path)
+    two = place.commit("two", path)
+    place.git("checkout", "-q", place.first, cwd=path)
+    place.write({"three.txt": "x\n"}, path)
+    three = place.commit("three", path)
+    place.git("checkout", "-q", "w", cwd=path)
+    sha = capture(place, path, "main")
+    assert sha
+    assert set(place.git("rev-parse", f"{sha}^@").split()) == {place.first, two, three}
+    assert place.git("rev-parse", f"{sha}^{{tree}}") == place.git("rev-parse", f"{place.first}^{{tree}}")
+    assert capture(place, path, "main") == sha  # again, after a crash
+    place.write({"new.txt": "x\n"}, path)
+    again = capture(place, path, "main")
+    assert again and again != sha
+    assert place.repo.is_ancestor(sha, again)
+
+
+def test_amended_and_rebased_commits_are_no_find(place: Place) -> None:
+    path = place.worktree("w")
+    place.write({"one.txt": "x\n"}, path)
+    place.commit("one", path)
+    place.git("commit", "-q", "--amend", "-m", "one, amended", cwd=path)
+    onto = place.commit_aside({"b.txt": "theirs\n"})
+    place.git("rebase", "-q", onto, cwd=path)
+    place.git("reset", "-q", "--hard", place.first, cwd=path)
+    assert capture(place, path, "main") is None
+
+
 def test_an_earlier_capture_stays_reachable(place: Place) -> None:
     path = place.worktree("w")
     place.write({"new.txt": "one\n"}, path)

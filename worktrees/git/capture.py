@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .base import _FULL_ID
 from .command import SLOW, readable
 from .errors import GitError, RefMoved, named
 from .worktree import Worktrees
@@ -21,6 +22,9 @@ PRIVATE = "refs/flower/"
 
 # Commits that only these files remember while something is under way.
 _POINTERS = ("MERGE_HEAD", "rebase-merge/orig-head", "rebase-apply/orig-head", "rebase-merge/autostash")
+
+_LOG_READ = 256 * 1024  # bytes of a worktree's logs/HEAD: some 1,500 moves
+_MOST_LEFT_BEHIND = 1000  # commits
 
 
 class Capture(Worktrees):
@@ -31,8 +35,9 @@ class Capture(Worktrees):
 
         `ref` is a private one (refs/flower/captured/…). Returns the commit id, or None when there is nothing that
         would be lost. With nothing uncommitted, HEAD itself is saved if it is not yet in `merged_into` (by default:
-        in no branch or tag). What `ref` held before stays reachable from the new commit. GitError when something
-        cannot be saved this way (repositories inside the worktree); the rest is saved even then.
+        in no branch or tag); so are commits that were left behind on a detached HEAD. What `ref` held before stays
+        reachable from the new commit. GitError when something cannot be saved this way (repositories inside the
+        worktree); the rest is saved even then.
         """
         self._require_lock()
         if not self._full_ref(ref).startswith(PRIVATE):
@@ -44,6 +49,7 @@ class Capture(Worktrees):
         before = self._commit_of(ref)
         files, index, problem = self._trees(worktree_path, git_dir, head)
         pointers = [self._commit_of(line) for name in _POINTERS for line in _lines(git_dir / name)]
+        pointers += self._left_behind(git_dir)
         kept = [sha for sha in dict.fromkeys(pointers) if sha and sha != head]
         commit = self._saved(head, (files, index), kept, before, merged_into)
         if commit and commit != before:
@@ -56,6 +62,23 @@ class Capture(Worktrees):
             raise GitError(f"git could not save everything in {worktree_path} ({problem}); {rest}", stderr=problem)
         return commit
 
+    def _left_behind(self, git_dir: Path) -> list[str]:
+        """Commits where HEAD once was, detached, and that nothing leads to any more: the newest of each line.
+
+        What a branch's reflog has is not lost with the worktree: an amended commit is no find.
+        """
+        ids = [oid for line in _last_lines(git_dir / "logs" / "HEAD") for oid in line.split(" ", 2)[:2]]
+        wanted = [oid for oid in dict.fromkeys(ids) if _FULL_ID.fullmatch(oid) and oid.strip("0")]
+        if not wanted:
+            return []
+        # --single-worktree: the HEADs of other worktrees, and their reflogs, go with those.
+        reached = ("--not", "--single-worktree", "--all", "--reflog")
+        asked = ("rev-list", "--parents", "--ignore-missing", f"--max-count={_MOST_LEFT_BEHIND}", "--stdin", *reached)
+        lines = self._git(*asked, stdin="\n".join(wanted).encode(), timeout=SLOW).text.splitlines()
+        found = [line.split(" ") for line in lines]
+        inner = {parent for _, *parents in found for parent in parents}
+        return [oid for oid, *_ in found if oid not in inner]
+
     def _saved(
         self, head: str, trees: tuple[str, str], kept: list[str], before: str | None, merged_into: str | None
     ) -> str | None:
@@ -66,6 +89,8 @@ class Capture(Worktrees):
             parents.append(self._commit_tree(index, [head], "flower: what was staged"))
         parents += [sha for sha in kept if sha not in parents]
         if files == clean and len(parents) == 1:
+            if before and self._is_this(before, files, parents):
+                return before  # what it was made for, it has made reachable
             return self._unmerged(head, before, merged_into)
         if before and self._is_this(before, files, parents):
             return before  # saved by an earlier try
@@ -161,6 +186,18 @@ class Capture(Worktrees):
             if existed:
                 shutil.copy2(source, copy)  # with its time: git tells by it which entries to look at again
             yield {"GIT_INDEX_FILE": str(copy)}, existed
+
+
+def _last_lines(file: Path) -> list[str]:
+    """The last whole lines of a log, of at most _LOG_READ bytes."""
+    try:
+        with file.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - _LOG_READ))
+            text = stream.read().decode(errors="replace")
+    except OSError:
+        return []
+    return text.split("\n")[1 if size > _LOG_READ else 0 :]
 
 
 def _lines(file: Path) -> list[str]:
