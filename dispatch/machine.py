@@ -107,9 +107,13 @@ def _plan_worktree(request: DispatchRequest) -> Worktree:
 
 def _run(request: DispatchRequest, worktree: Worktree) -> None:
     try:
+        if DispatchRequest.objects.filter(worktree=worktree).exclude(brief=worktree.brief).exists():
+            worktrees.reuse(worktree, request.brief_id)
         packet = worktrees.write_packet(worktree, request.packet)
-    except Conflict as refusal:
-        _fail(request, refusal.sentence)
+    except git.LockBusy:
+        return  # the next sweep goes on
+    except (Conflict, git.GitError) as error:
+        _fail(request, str(error))
         return
     if request.program is None:  # whoever claimed it works there on their own
         lifecycle.move(

@@ -132,13 +132,28 @@ def _create(worktree: Worktree) -> None:
     repo.fill_worktree(worktree.checkout, worktree.base_sha)
     with repo.lock():
         if worktree.brief_id:
-            repo.install_hook(worktree.checkout, f"Brief: #{worktree.brief_id}")
+            repo.install_hook(worktree.checkout, _trailer(worktree.brief_id))
         repo.exclude(worktree.checkout, "/.flower/")
 
 
 def _owner(worktree: Worktree) -> str:
     """What marks its branch and its register entry as made by flower for this row."""
     return f"worktree {worktree.pk}"
+
+
+def _trailer(brief: int) -> str:
+    return f"Brief: #{brief}"
+
+
+def reuse(worktree: Worktree, brief: int) -> None:
+    """Have commits that are made in a ready worktree from now on name this brief, not the one it was made for.
+
+    Raises GitError: LockBusy when somebody has the repository for longer than we wait.
+    """
+    repo = repository(worktree.project)
+    with repo.lock():
+        repo.check_owner(worktree.checkout, _owner(worktree))
+        repo.install_hook(worktree.checkout, _trailer(brief))
 
 
 def _prepare(worktree: Worktree) -> None:

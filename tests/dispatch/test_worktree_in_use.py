@@ -10,7 +10,7 @@ from daemons.services import programs
 from dispatch import claims, machine, services
 from dispatch.models import DispatchRequest
 from flower.errors import Conflict
-from tests.factories import agent, make_brief, make_project, operator
+from tests.factories import agent, git, make_brief, make_project, operator
 from worktrees import services as worktrees
 from worktrees import tasks
 from worktrees.models import Worktree
@@ -84,3 +84,18 @@ def test_a_worktree_that_became_a_link_to_another_takes_nothing_of_it_away(held,
     tasks.remove(held.worktree.pk)
     held.worktree.refresh_from_db()
     assert held.worktree.state == "removed"
+
+
+def test_work_in_a_reused_worktree_names_the_brief_that_it_is_for(held, project, drive):
+    """Also when it goes back to the first one."""
+    seen = []
+    for brief in (make_brief("Two", project), held.brief):
+        services.cancel(DispatchRequest.objects.latest("pk"), "next", actor=operator())
+        worktree = Worktree.objects.get(pk=held.worktree_id)
+        request = services.dispatch(brief, actor=operator(), worktree=worktree)
+        claims.claim(request, actor=agent())
+        drive(request, "running")
+        git(worktree.checkout, "commit", "-q", "--allow-empty", "-m", "Work")
+        seen.append(git(worktree.checkout, "log", "-1", "--format=%(trailers:key=Brief,valueonly)"))
+        assert seen[-1] == f"#{brief.pk}"
+    assert len(set(seen)) == 2
