@@ -318,7 +318,7 @@ def _run_gate(run: GateRun, seconds: float) -> None:
         processes.observe(process)
     if process.has_ended:
         run.passed = process.exit_code == 0
-        run.why = _gate_verdict(process, seconds)
+        run.why = _gate_verdict(process, seconds)[:200]
         run.tail = processes.tail(process, TAIL_BYTES)
         run.ended_at = process.ended_at
         run.save(update_fields=["passed", "why", "tail", "ended_at"])

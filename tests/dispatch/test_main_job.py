@@ -329,6 +329,16 @@ def test_a_branch_that_is_there_already_is_refused(project):
         services.dispatch(make_brief("A", project), actor=operator(), branch="flower/taken")
 
 
+@pytest.mark.parametrize("name", [{"branch": "b/" + "x" * 199}, {"base": "main" + "~0" * 99}])
+def test_a_name_that_the_row_cannot_hold_is_refused(project, name):
+    brief = make_brief("A", project)
+    (what,) = name
+    with pytest.raises(Invalid, match=rf"^The name of the {what} has 20[12] characters; 200 are possible\.$"):
+        services.dispatch(brief, actor=operator(), **name)
+    assert not DispatchRequest.objects.exists()
+    services.dispatch(brief, actor=operator(), **{what: name[what][:-2]})
+
+
 def test_agents_do_not_see_flowers_own_settings(project, drive, monkeypatch, tmp_path):
     monkeypatch.setenv("DATABASE_URL", "mysql://secret")
     monkeypatch.setenv("FLOWER_SECRET_KEY", "secret")
