@@ -105,6 +105,14 @@ def ago(at: datetime | None, suffix: str = "") -> SafeString:
     )
 
 
+@register.filter
+def until(newest: datetime, oldest: datetime) -> SafeString:
+    """The span of a run of entries, ``2m – 3h ago``; one end where both are said alike (ago.js sees to it)."""
+    same = _since(newest, "") == _since(oldest, "")
+    ends = "same" if same else "two"
+    return format_html('<span data-ends="{}"><span>{} – </span>{}</span>', ends, ago(newest), ago(oldest, "ago"))
+
+
 def _since(at: datetime, suffix: str) -> str:
     seconds = (timezone.now() - at).total_seconds()
     if seconds < 45:
