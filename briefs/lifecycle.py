@@ -20,6 +20,7 @@ from flower.lifecycle import table, words
 
 _SET_ASIDE: Final = {Status.DEFERRED, Status.CANCELLED, Status.ABANDONED}
 
+ROLLED_UP: Final = frozenset({Status.DISPATCHED, Status.IN_PROGRESS})
 BRIEF: Final = table(
     "brief",
     {
@@ -34,8 +35,8 @@ BRIEF: Final = table(
         Status.CANCELLED: {Status.REFINING},
         Status.ABANDONED: {Status.REFINING},
     },
+    by_itself=ROLLED_UP,
 )
-ROLLED_UP: Final = frozenset({Status.DISPATCHED, Status.IN_PROGRESS})
 
 Guard = Callable[[Brief, str], str | None]
 _guards: list[Guard] = []

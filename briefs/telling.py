@@ -140,7 +140,8 @@ def _plan(_: TraceEntry, data: dict[str, Any]) -> SafeString:
 
 
 def _question(_: TraceEntry, data: dict[str, Any]) -> SafeString:
-    return _text("blocking" if data.get("blocking") else "")
+    number = _number(data.get("question"))
+    return _joined([_text(f"Q{number}" if number else ""), _text("blocking" if data.get("blocking") else "")])
 
 
 def _answer(_: TraceEntry, data: dict[str, Any]) -> SafeString:

@@ -35,6 +35,7 @@ urlpatterns = [
     path("briefs/<int:number>/note/", brief.note, name="note"),
     path("briefs/<int:number>/title/", brief.title, name="title"),
     path("briefs/<int:number>/approval/", spec.approve, name="approval"),
+    path("briefs/<int:number>/approval/refusal/", spec.disapprove, name="approval_refuse"),
     path("briefs/<int:number>/spec/", spec.spec, name="spec"),
     path("briefs/<int:number>/spec/versions/", spec.versions, name="spec_versions"),
     path("briefs/<int:number>/spec/versions/<int:version>/", spec.version, name="spec_version"),

@@ -18,6 +18,7 @@ class Table:
 
     noun: str
     moves: Mapping[str, frozenset[str]]
+    by_itself: frozenset[str] = frozenset()  # states that follow from something else: nobody is told to choose them
 
     @property
     def states(self) -> frozenset[str]:
@@ -35,12 +36,17 @@ class Table:
         if new not in self.moves:
             raise Invalid(f"'{new}' is no {self.noun} status; it is one of {', '.join(sorted(self.moves))}.")
         if not self.may(old, new):
-            legal = ", ".join(sorted(self.moves[old])) or "nothing"
+            legal = _or(words(state) for state in sorted(self.moves[old] - self.by_itself))
             raise Conflict(f"{name} is {words(old)} and cannot become {words(new)}; from here it may become {legal}.")
 
 
-def table(noun: str, moves: Mapping[str, Iterable[str]]) -> Table:
-    return Table(noun, {state: frozenset(targets) for state, targets in moves.items()})
+def table(noun: str, moves: Mapping[str, Iterable[str]], by_itself: Iterable[str] = ()) -> Table:
+    return Table(noun, {state: frozenset(targets) for state, targets in moves.items()}, frozenset(by_itself))
+
+
+def _or(choices: Iterable[str]) -> str:
+    *others, last = list(choices) or ["nothing"]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def words(state: str) -> str:

@@ -95,11 +95,17 @@ def commit_names(identity: Identity, targets: list[str]) -> dict[str, rooms.Name
     found: dict[str, rooms.Named] = {}
     projects = list(Project.objects.all() if identity.project is None else Project.objects.filter(pk=identity.project))
     for target in [target for target in targets if _SHA.fullmatch(target)][:SUBJECTS_AT_ONCE]:
+        named = rooms.Named(gone=bool(projects))
         for project in projects[:20]:
-            subject = _subject(project.root, target)
+            try:
+                subject = _subject(project.root, target)
+            except git.GitError:
+                named = rooms.Named()  # it may be in this one: nothing is said
+                continue
             if subject is not None:
-                found[target] = rooms.Named(subject, reverse("commit", args=[project.slug, target]))
+                named = rooms.Named(subject, reverse("commit", args=[project.slug, target]))
                 break
+        found[target] = named
     return found
 
 
@@ -107,12 +113,9 @@ _known: dict[tuple[str, str], str] = {}
 
 
 def _subject(root: str, sha: str) -> str | None:
-    """Kept once it was found; what is not there yet may come."""
+    """Kept once it was found; what is not there yet may come. GitError where the repository cannot say."""
     if (root, sha) not in _known:
-        try:
-            one = git.Repository(Path(root)).commit(sha)
-        except git.GitError:
-            return None
+        one = git.Repository(Path(root)).commit(sha)
         if one is None:
             return None
         if len(_known) > 5_000:
@@ -126,4 +129,39 @@ def worktree_names(identity: Identity, targets: list[str]) -> dict[str, rooms.Na
     rows = Worktree.objects.filter(name__in=targets)
     if identity.project is not None:
         rows = rows.filter(project=identity.project)
-    return {row.name: rooms.Named(row.branch, f"{reverse('worktrees')}?removed=1#worktree-{row.pk}") for row in rows}
+    found = {row.name: rooms.Named(row.branch, _row_of(row)) for row in rows}
+    return {target: found.get(target, rooms.Named(gone=True)) for target in targets}
+
+
+def _row_of(row: Worktree) -> str:
+    return f"{reverse('worktrees')}?removed=1#worktree-{row.pk}"
+
+
+@rooms.names_in(Link.Kind.BRANCH)
+def branch_names(project: Project, targets: list[str]) -> dict[str, rooms.Named]:
+    """The repository of each branch, and its worktree where it has or had one."""
+    rows = Worktree.objects.filter(project=project, branch__in=targets).order_by("pk")
+    pages = {row.branch: _row_of(row) for row in rows}
+    try:
+        known = set(services.repository(project).branches())
+    except git.GitError:
+        known = set(targets)
+    return {
+        target: rooms.Named(project.slug, pages.get(target, ""), gone=target not in known and target not in pages)
+        for target in targets
+    }
+
+
+_AT_LINE: Final = re.compile(r":[0-9][0-9:-]*$")  # src/app.py:12
+
+
+@rooms.names_in(Link.Kind.FILE)
+def file_names(project: Project, targets: list[str]) -> dict[str, rooms.Named]:
+    """The repository of each file, as its main branch has them."""
+    root = f"{project.root.rstrip('/')}/"
+    paths = {target: _AT_LINE.sub("", target.removeprefix(root)).removeprefix("./").rstrip("/") for target in targets}
+    try:
+        known = services.repository(project).has_paths(project.main_branch, list(paths.values()))
+    except git.GitError:
+        known = set(paths.values())
+    return {target: rooms.Named(project.slug, gone=path not in known) for target, path in paths.items()}

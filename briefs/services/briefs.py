@@ -11,7 +11,7 @@ from briefs import trace
 from briefs.models import Actor, Brief, Project
 from briefs.services import references, specs
 from briefs.signals import stirred
-from flower.errors import Invalid, TooLarge
+from flower.errors import Conflict, Invalid, TooLarge
 
 TITLE_LENGTH: Final = 70
 NOTE_KINDS: Final = {"note": trace.Kind.NOTE, "comment": trace.Kind.COMMENT, "progress": trace.Kind.PROGRESS}
@@ -101,6 +101,9 @@ def set_flag(brief: Brief, flag: str, on: bool, *, actor: Actor) -> Brief:
         trace.lock(brief)
         brief.refresh_from_db()
         if getattr(brief, flag) != on:
+            if on and brief.is_terminal:
+                what = flag.replace("_", "-").capitalize()
+                raise Conflict(f"Brief #{brief.pk} is {brief.get_status_display()}; reopen it first. {what} stays off.")
             setattr(brief, flag, on)
             brief.save(update_fields=[flag])
             trace.append(brief, trace.Kind.REFINEMENT, actor=actor, data={flag: on})

@@ -97,3 +97,15 @@ def approve(brief: Brief, *, actor: Actor) -> Brief:
             if not brief.waits_for():
                 trace.append(brief, trace.Kind.UNBLOCKED, actor=actor, data={"by": "approval"})
     return brief
+
+
+def disapprove(brief: Brief, *, actor: Actor, why: str = "") -> Brief:
+    """Cancel a brief that an agent made on its own; the reason goes to the trace, where the agent finds it."""
+    if actor.kind != Actor.Kind.OPERATOR:
+        raise Forbidden("Only an operator refuses a brief.")
+    with transaction.atomic():
+        trace.lock(brief)
+        brief.refresh_from_db()
+        if not brief.needs_approval:
+            raise Conflict(f"Brief #{brief.pk} was approved meanwhile; cancel it by its status instead.")
+        return lifecycle.move(brief, Status.CANCELLED, actor=actor, why=why.strip() or "not approved")

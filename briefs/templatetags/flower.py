@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from django import template
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from flower import lifecycle, markdown
@@ -17,6 +17,7 @@ from flower import lifecycle, markdown
 register = template.Library()
 _MARKS: Final = str.maketrans("", "", "*`~")
 _BEGINS: Final = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|[-+*][ \t]+|>[ \t]?)+", re.MULTILINE)  # of headings, items, quotes
+_CITED: Final = re.compile(r"(?<![Bb]rief )#([0-9]{1,11})\b|(?<=an answer to )question ([0-9]{1,11})\b", re.ASCII)
 
 # States in which something is happening right now: their dot breathes.
 _MOVING: Final = frozenset(
@@ -47,11 +48,20 @@ def line(entry: Any) -> SafeString:
 
 @register.filter
 def with_links(words: str) -> SafeString:
-    """``#12 Title`` as a link to that brief; other words as they are."""
+    """What a brief waits for, with links: ``#12 Title`` to that brief, ``… question 2`` to its card on this page.
+
+    In a sentence the number alone is the link; the brief that the sentence is about (``Brief #7 …``) is none.
+    """
     number, _, rest = words.removeprefix("#").partition(" ")
-    if not words.startswith("#") or not number.isascii() or not number.isdigit():
-        return format_html("{}", words)
-    return format_html('<a href="/briefs/{}/">#{} {}</a>', number, number, rest)
+    if words.startswith("#") and number.isascii() and number.isdigit():
+        return format_html('<a href="/briefs/{}/">#{} {}</a>', number, number, rest)
+    parts: list[tuple[str, str, str]] = []
+    at = 0
+    for found in _CITED.finditer(words):
+        where = f"/briefs/{found[1]}/" if found[1] else f"#question-{found[2]}"
+        parts += [(words[at : found.start()], where, found[0])]
+        at = found.end()
+    return format_html("{}{}", format_html_join("", '{}<a href="{}">{}</a>', parts), words[at:])
 
 
 @register.filter
@@ -93,6 +103,14 @@ def ago(at: datetime | None, suffix: str = "") -> SafeString:
         suffix,
         _since(exact, suffix),
     )
+
+
+@register.filter
+def until(newest: datetime, oldest: datetime) -> SafeString:
+    """The span of a run of entries, ``2m – 3h ago``; one end where both are said alike (ago.js sees to it)."""
+    same = _since(newest, "") == _since(oldest, "")
+    ends = "same" if same else "two"
+    return format_html('<span data-ends="{}"><span>{} – </span>{}</span>', ends, ago(newest), ago(oldest, "ago"))
 
 
 def _since(at: datetime, suffix: str) -> str:

@@ -17,6 +17,8 @@ from briefs.services.recall import visible
 from briefs.views import rooms
 
 DISPATCHABLE: Final = (Status.IDEA, Status.REFINING, Status.PLANNED)
+SPOKEN: Final = 3  # so many characters are looked for in specs, too; fewer stand in nearly all of them
+FOUND: Final = 200  # briefs that are found by their specs at most
 # How a list may be sorted: name -> (words, order). Briefs are numbered as they come, so the oldest have the smallest
 # numbers, and both orders read an index from its end.
 SORTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
@@ -72,6 +74,11 @@ class Filters:
     def any(self) -> bool:
         """Whether something is left out; how it is sorted and laid out leaves nothing out."""
         return replace(self, columns=False, sort="changed", page=1) != Filters()
+
+    @property
+    def is_project_only(self) -> bool:
+        """Whether a whole project is looked at: what is empty then has not begun."""
+        return bool(self.project) and not replace(self, project="").any
 
     @property
     def reaches_ended(self) -> bool:
@@ -136,8 +143,11 @@ class Filters:
     def order(self) -> tuple[str, ...]:
         return SORTS[self.sort][1]
 
-    def apply(self, rows: BriefQuerySet, identity: Identity) -> BriefQuerySet:
-        """All filters but the status, since the board counts by status."""
+    def said_in_specs(self, identity: Identity) -> Q:
+        return in_specs(self.text, identity) if self.text else Q(pk__in=[])
+
+    def apply(self, rows: BriefQuerySet, identity: Identity, said: Q) -> BriefQuerySet:
+        """All filters but the status, since the board counts by status. ``said``: what ``said_in_specs`` found."""
         if self.project:
             # looked up first: with a join the databases sort all briefs instead of reading an index from its end
             rows = rows.filter(project__in=list(Project.objects.filter(slug=self.project).values_list("pk", flat=True)))
@@ -156,7 +166,7 @@ class Filters:
             rows = rows.filter(status__in=DISPATCHABLE, project__isnull=False).exclude(rooms.held_by_somebody())
             rows = rows.unblocked()
         if self.text:
-            rows = rows.filter(Q(title__icontains=self.text) | _numbered(self.text))
+            rows = rows.filter(Q(title__icontains=self.text) | _numbered(self.text) | said)
         return rows
 
 
@@ -171,6 +181,14 @@ def needs_a_person() -> Q:
 def waiting_for_a_person(identity: Identity) -> BriefQuerySet:
     rows: BriefQuerySet = visible(identity).filter(needs_a_person())
     return rows
+
+
+def in_specs(text: str, identity: Identity, limit: int = FOUND) -> Q:
+    """The briefs whose specs say it: the ones that changed last, looked for once and not by each count and group."""
+    if len(text) < SPOKEN:
+        return Q(pk__in=[])
+    rows = visible(identity).filter(spec__icontains=text).order_by("-updated_at")
+    return Q(pk__in=list(rows.values_list("pk", flat=True)[:limit]))
 
 
 def _numbered(text: str) -> Q:

@@ -6,12 +6,12 @@ However many briefs there are, a page reads a fixed number of rows with a fixed 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from django.conf import settings
 from django.core.paginator import Page, Paginator
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
@@ -159,7 +159,8 @@ class Shown:
 
 def shown(identity: Identity, filters: Filters, folded: frozenset[int] = frozenset()) -> Shown:
     """What the filters let through, as groups of a list or as columns."""
-    rows = filters.apply(visible(identity), identity)
+    said = filters.said_in_specs(identity)
+    rows = filters.apply(visible(identity), identity, said)
     counts = dict(rows.order_by().values_list("status").annotate(Count("pk")))
     detailed = rows.select_related("project", "parent").with_blocked().order_by(*filters.order)
     detailed = detailed.defer(*_UNSAID, *(f"parent__{name}" for name in _UNSAID))
@@ -175,7 +176,7 @@ def shown(identity: Identity, filters: Filters, folded: frozenset[int] = frozens
             status: list(detailed.filter(status=status)[:IN_A_GROUP]) if counts.get(status) else []
             for status in _statuses(filters)
         }
-    lines = _rows(identity, [brief for briefs in found.values() for brief in briefs], folded, filters.columns)
+    lines = _rows(identity, [brief for briefs in found.values() for brief in briefs], folded, filters, said)
     groups = [
         Group(
             status,
@@ -200,10 +201,10 @@ def _statuses(filters: Filters) -> tuple[Status, ...]:
     return everything if filters.reaches_ended else ORDER
 
 
-def _rows(identity: Identity, briefs: list[Brief], folded: frozenset[int], columns: bool) -> dict[int, Row]:
+def _rows(identity: Identity, briefs: list[Brief], folded: frozenset[int], filters: Filters, said: Q) -> dict[int, Row]:
     """What each shown brief's line says, from a handful of queries for all of them together."""
     numbers = [brief.pk for brief in briefs]
-    template = "briefs/_card.html" if columns else "briefs/_row.html"
+    template = "briefs/_card.html" if filters.columns else "briefs/_row.html"
     rows = {brief.pk: Row(brief, may_write=identity.may_write, template=template) for brief in briefs}
     unfinished = Dependency.objects.filter(brief__in=numbers).exclude(depends_on__status__in=TERMINAL).order_by("-pk")
     for number, other, title in unfinished.values_list("brief", "depends_on", "depends_on__title"):
@@ -221,11 +222,12 @@ def _rows(identity: Identity, briefs: list[Brief], folded: frozenset[int], colum
             row.asks, row.waits = True, "waits for an operator's approval"
         if row.brief.is_terminal:
             row.asks, row.waits = False, ""
-    _add_parts(identity, rows, folded, columns)
+    _add_parts(identity, rows, folded, filters, said)
     return rows
 
 
-def _add_parts(identity: Identity, rows: dict[int, Row], folded: frozenset[int], columns: bool) -> None:
+def _add_parts(identity: Identity, rows: dict[int, Row], folded: frozenset[int], filters: Filters, said: Q) -> None:
+    """How far each epic is, and those of its parts that the filters let through; the others are a number."""
     below = visible(identity).filter(parent__in=list(rows)).order_by()
     for parent, status, count in below.values_list("parent", "status").annotate(Count("pk", distinct=True)):
         rows[parent].rollup.add(status, count)
@@ -233,11 +235,13 @@ def _add_parts(identity: Identity, rows: dict[int, Row], folded: frozenset[int],
     for row in rows.values():
         row.is_folded = row.brief.pk in folded
     epics = [number for number, row in rows.items() if row.count]
-    if columns or not epics:
+    if filters.columns or not epics:
         return
-    parts = visible(identity).filter(parent__in=epics).order_by("-pk")
+    parts = replace(filters, epic=0).apply(visible(identity).filter(parent__in=epics), identity, said).order_by("-pk")
+    if filters.statuses:
+        parts = parts.filter(status__in=filters.statuses)
     for part in parts.only("title", "status", "parent", "updated_at", "auto_dispatch")[:PARTS_IN_ALL]:
-        parent = rows[part.parent_id]
+        parent = rows[part.parent_id or 0]
         if len(parent.parts) < PARTS:
             parent.parts.append(Row(part, is_part=True, is_elsewhere=True, may_write=identity.may_write))
 

@@ -17,7 +17,7 @@ from briefs import lifecycle
 from briefs.forms import FlagForm, NoteForm, StatusForm, TitleForm, read
 from briefs.models import Brief, TraceEntry
 from briefs.models.brief import Status
-from briefs.services import briefs
+from briefs.services import briefs, recall
 from briefs.views.door import Refused, Request, show
 from briefs.views.rail import rail_context
 from briefs.views.trace import choices, trace_context
@@ -64,6 +64,7 @@ def brief_context(request: Request, found: Brief, refused: Refused | None) -> di
         "refused": refused,
         "moves": [Status(to) for to in Status if to in lifecycle.BRIEF.moves[found.status] - lifecycle.ROLLED_UP],
         "blocked": found.waits_for(),
+        "merged_into": _merged_into(request, found),
         "now": _now(found),
         **rail_context(request, found, refused),
     }
@@ -76,6 +77,18 @@ def _now(found: Brief) -> TraceEntry | None:
     said = (Kind.PROGRESS, Kind.CLAIMED, Kind.COMPLETED, Kind.FAILED)
     last = TraceEntry.objects.filter(brief=found, kind__in=said).order_by("-seq").first()
     return last if last and last.kind == Kind.PROGRESS else None
+
+
+def _merged_into(request: Request, found: Brief) -> Brief | None:
+    """The brief that a cancelled one went on in: its last move was the merge. Without a title where one may not see."""
+    if found.status != Status.CANCELLED:
+        return None
+    rows = TraceEntry.objects.filter(brief=found, kind__in=(Kind.STATUS_CHANGE, Kind.MERGED)).order_by("-seq")
+    last = rows.defer("body").first()
+    number = recall.number_in(str(last.data.get("into", ""))) if last and last.kind == Kind.MERGED else None
+    if number is None:
+        return None
+    return recall.visible(request.identity).filter(pk=number).only("title").first() or Brief(pk=number)
 
 
 # --- what the forms do ------------------------------------------------------------------------------------------------

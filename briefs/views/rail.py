@@ -18,6 +18,7 @@ LINKS: Final = 200
 IN_A_GROUP: Final = 7  # links of one relation, before the others are folded away
 CHILDREN: Final = 50
 ANSWERED: Final = 20
+_OF_A_REPOSITORY: Final = (Link.Kind.BRANCH, Link.Kind.FILE)  # their names are the repository's: a label says more
 
 
 def rail_context(request: Request, found: Brief, refused: Refused | None) -> dict[str, Any]:
@@ -94,14 +95,19 @@ def _links(request: Request, found: Brief) -> list[Group]:
     names: dict[tuple[str, str], rooms.Named] = {}
     for kind in {row.kind for row in rows}:
         targets = [row.target for row in rows if row.kind == kind]
-        known = _briefs(request, targets) if kind == Link.Kind.BRIEF else rooms.named(request.identity, kind, targets)
+        known = (
+            _briefs(request, targets)
+            if kind == Link.Kind.BRIEF
+            else rooms.named(request.identity, kind, targets, found.project)
+        )
         names |= {(kind, target): named for target, named in known.items()}
     linked = [_linked(row, names.get((row.kind, row.target), rooms.Named())) for row in rows]
     return list(_grouped(linked))
 
 
 def _linked(link: Link, named: rooms.Named) -> Linked:
-    return Linked(link, named.title or link.label, named.address, named.gone)
+    title = link.label if link.kind in _OF_A_REPOSITORY and link.label else named.title or link.label
+    return Linked(link, title, named.address, named.gone)
 
 
 def _grouped(linked: list[Linked]) -> Iterable[Group]:
@@ -117,7 +123,7 @@ def _briefs(request: Request, targets: list[str]) -> dict[str, rooms.Named]:
     numbers = {target: number for target in targets if (number := recall.number_in(target)) is not None}
     rows = recall.visible(request.identity).filter(pk__in=numbers.values()).only("title")
     seen = {row.pk: rooms.Named(row.title, row.get_absolute_url()) for row in rows}
-    return {target: seen[number] for target, number in numbers.items() if number in seen}
+    return {target: seen.get(number, rooms.Named(gone=True)) for target, number in numbers.items()}
 
 
 def _projects(request: Request) -> list[Project]:

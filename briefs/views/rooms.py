@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Q
 
 from briefs.identity import Identity
-from briefs.models import Brief
+from briefs.models import Brief, Project
 from briefs.views.door import Refused, Request
 
 
@@ -33,6 +33,7 @@ class Named:
 
 
 Names = Callable[[Identity, list[str]], dict[str, Named]]
+NamesIn = Callable[[Project, list[str]], dict[str, Named]]
 Panel = Callable[[Request, Brief, Refused | None], dict[str, Any]]
 Nows = Callable[[list[int]], dict[int, Now]]
 Sieve = Callable[[], Q]
@@ -44,6 +45,7 @@ _held: list[Sieve] = []
 _agents: list[Callable[[], list[str]]] = []
 _hand_offs: list[HandOff] = []
 _names: dict[str, Names] = {}
+_names_in: dict[str, NamesIn] = {}
 
 
 def panel(name: str) -> Callable[[Panel], Panel]:
@@ -83,7 +85,19 @@ def names(kind: str) -> Callable[[Names], Names]:
     return register
 
 
-def named(identity: Identity, kind: str, targets: list[str]) -> dict[str, Named]:
+def names_in(kind: str) -> Callable[[NamesIn], NamesIn]:
+    """The same for what is looked for in the repository of the brief itself: ``(project, targets)``."""
+
+    def register(tell: NamesIn) -> NamesIn:
+        _names_in[kind] = tell
+        return tell
+
+    return register
+
+
+def named(identity: Identity, kind: str, targets: list[str], project: Project | None = None) -> dict[str, Named]:
+    if kind in _names_in:
+        return _names_in[kind](project, targets) if project is not None and targets else {}
     return _names[kind](identity, targets) if kind in _names and targets else {}
 
 

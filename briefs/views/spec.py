@@ -224,6 +224,16 @@ def approve(request: Request, number: int) -> HttpResponse:
     return act(request, found, "head", lambda: proposals.approve(found, actor=request.identity.actor))
 
 
+@require_POST
+def disapprove(request: Request, number: int) -> HttpResponse:
+    found = request.identity.find_brief(number)
+
+    def decide() -> None:
+        proposals.disapprove(found, actor=request.identity.actor, why=read(WhyForm(request.POST))["why"])
+
+    return act(request, found, "head", decide)
+
+
 # --- the refiner ------------------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,10 @@ export function refresh(root = document) {
     const local = new Date(time.dateTime).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
     if (time.title !== local) time.title = local;
   }
+  for (const span of root.querySelectorAll("[data-ends]")) {
+    const [first, last] = span.querySelectorAll("time");
+    span.dataset.ends = first.textContent === last.textContent.replace(/ ago$/, "") ? "same" : "two";
+  }
 }
 
 refresh();

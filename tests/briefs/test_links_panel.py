@@ -9,6 +9,7 @@ from briefs.models import Link, Project, Token
 from briefs.services import actors, links
 from daemons.services import scratchpads
 from tests.factories import agent, git, make_brief, make_repository, operator
+from worktrees.models import Worktree
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -66,7 +67,44 @@ def test_numbers_have_their_names(browser, project):
     assert f'href="/scratchpads/{pad.pk}/"' in panel and "What was found" in panel
     assert "Another thing" in panel
     assert f'href="/projects/{project.slug}/commits/{head}/"' in panel and "Begin" in panel
-    assert "gone" in panel
+    assert panel.count('<small class="gone">not found</small>') == 2, "a scratchpad and a commit that are not there"
+
+
+def test_what_a_link_leads_to_is_looked_for_and_said_when_it_is_not_there(browser, project):
+    brief = make_brief("Links", project)
+    git(project.path, "branch", "side")
+    url = "https://example.org/" + "long/" * 40
+    there = [("branch", "side"), ("file", "src/app.py"), ("file", "src/app.py:12"), ("file", "src"), ("url", url)]
+    there += [("file", f"{project.root}/README.md")]
+    lost = [("branch", "nowhere"), ("file", "src/lost.py"), ("file", "../secret"), ("file", "/etc/passwd")]
+    lost += [("session", "999"), ("worktree", "nowhere"), ("brief", "999"), ("file", "a\\nb"), ("branch", "--help")]
+    for kind, target in (*there, *lost):
+        links.add(brief, kind, target, actor=agent())
+    page = body(browser.get(brief.get_absolute_url()))
+    rows = page[page.index('id="links"') :].split("</section>")[0].split("<li>")[1:]
+    assert [row for row in rows if 'class="gone"' in row and any(f">{target}<" in row for _, target in there)] == []
+    assert sum('class="gone"' in row for row in rows) == len(lost)
+    assert f'title="{url}"' in page
+    assert f"<code>side</code> <small>{project.slug}</small>" in page
+
+
+def test_a_repository_that_cannot_be_asked_says_nothing_is_missing(browser, project, tmp_path):
+    brief = make_brief("Links", project)
+    Project.objects.filter(pk=project.pk).update(root=str(tmp_path / "moved"))
+    for kind, target in (("branch", "main"), ("file", "a.py"), ("commit", "f" * 40)):
+        links.add(brief, kind, target, actor=agent())
+    page = body(browser.get(brief.get_absolute_url()))
+    assert "<code>main</code>" in page and 'class="gone"' not in page
+
+
+def test_a_branch_leads_to_its_worktree(browser, project):
+    brief = make_brief("Links", project)
+    row = Worktree.objects.create(
+        project=project, brief=brief, name="w", path="/w", branch="flower/w", base_sha="f" * 40, created_by=operator()
+    )
+    links.add(brief, "branch", "flower/w", actor=agent())
+    page = body(browser.get(brief.get_absolute_url()))
+    assert f'<a href="/worktrees/?removed=1#worktree-{row.pk}"><code>flower/w</code></a>' in page
 
 
 def test_a_commit_has_a_page_with_its_diff(browser, project):

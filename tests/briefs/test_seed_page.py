@@ -52,7 +52,7 @@ PANELS = {
         "Relationships",
         "epic parent",
         "depends on",
-        "No dependencies — dispatchable once planned.",
+        "No dependencies.",
     ],
     "participants": [
         "agents · waves",
@@ -118,7 +118,9 @@ def test_the_panels_stand_in_the_seeds_order(browser):
     assert places == sorted(places)
 
 
-def test_before_it_is_handed_off_the_dispatch_panel_says_so(browser):
-    shown = words(element(browser.get(make(planned=True).get_absolute_url()).content.decode(), "dispatch"))
+def test_before_it_is_handed_off_the_panels_say_so(browser):
+    page = browser.get(make(planned=True).get_absolute_url()).content.decode()
+    assert "No dependencies — dispatchable once planned." in words(element(page, "relationships"))
+    shown = words(element(page, "dispatch"))
     assert "No dispatch requests yet — dispatch above to generate a copy-paste packet." in shown
     assert "kind" in shown

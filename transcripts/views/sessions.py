@@ -190,7 +190,7 @@ def names(identity: Identity, targets: list[str]) -> dict[str, rooms.Named]:
         pk: rooms.Named(naming.title(row, titles.get(pk, naming.Outlined()).first), reverse("transcript", args=[pk]))
         for pk, row in found.items()
     }
-    return {target: named[number] for target, number in numbers.items() if number in named}
+    return {target: named.get(number, rooms.Named(gone=True)) for target, number in numbers.items()}
 
 
 @rooms.panel("sessions")

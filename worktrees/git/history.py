@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -97,6 +98,16 @@ class History(Base):
     def has_branch(self, branch: str) -> bool:
         """Whether there is a local branch of that name. GitError when git would not allow the name."""
         return self._commit_of(self._branch_ref(branch)) is not None
+
+    def has_paths(self, branch: str, paths: Sequence[str]) -> set[str]:
+        """Which of these files and folders a branch has. One that git would not take (absolute, ``..``) it has not."""
+        asked = [path for path in paths if path.isprintable() and not {"", ".", ".."} & set(path.split("/"))]
+        if not asked:
+            return set()
+        at = self.resolve(branch)
+        answer = self._git("cat-file", "--batch-check", stdin="".join(f"{at}:{path}\n" for path in asked).encode())
+        lines = answer.stdout.decode(errors="surrogateescape").splitlines()
+        return {path for path, line in zip(asked, lines, strict=True) if not line.endswith(" missing")}
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
         """Whether everything in `ancestor` is already in `descendant` (a commit is its own ancestor)."""
