@@ -36,8 +36,8 @@ PACKET: Final = ".flower/packet.md"  # below the worktree, kept out of git
 WORKTREE: Final = table(
     "worktree",
     {
-        State.CREATING: {State.PREPARING, State.FAILED},
-        State.PREPARING: {State.READY, State.FAILED},
+        State.CREATING: {State.PREPARING, State.FAILED, State.REMOVING},
+        State.PREPARING: {State.READY, State.FAILED, State.REMOVING},
         State.READY: {State.REMOVING},
         State.FAILED: {State.REMOVING},
         State.REMOVING: {State.REMOVED},
@@ -206,9 +206,9 @@ def _move(worktree: Worktree, to: str, *, actor: Actor | None = None) -> None:
 
 
 def _fail(worktree: Worktree, why: str, *, tail: str = "") -> None:
-    Worktree.objects.filter(pk=worktree.pk).exclude(state__in=[State.READY, State.REMOVED]).update(
-        state=State.FAILED, failure=f"{why}\n\n{tail}".strip()
-    )
+    WORKTREE.check(f"Worktree {worktree.name}", worktree.state, State.FAILED)
+    rows = Worktree.objects.filter(pk=worktree.pk, state=worktree.state)  # somebody may take it away by now
+    rows.update(state=State.FAILED, failure=f"{why}\n\n{tail}".strip())
     worktree.refresh_from_db()
 
 

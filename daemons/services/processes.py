@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from briefs.models import Actor, Brief, Participant, Project, Token
 from briefs.services import actors
-from daemons import terminal
+from daemons import holder, terminal
 from daemons.models import AgentProgram, Process
 from flower import live
 from flower.logs import redact
@@ -191,12 +191,9 @@ def _folder_gone(process: Process) -> Process:
 
 def _is_alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return holder.process_stat(pid)[0] not in "ZX"
+    except (OSError, IndexError):
         return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _never_started(process: Process) -> Process:

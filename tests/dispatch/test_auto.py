@@ -212,7 +212,7 @@ def test_who_claimed_takes_part_and_leaves(project, worker, looked_at):
 
     brief = make_brief("Part", project)
     request = services.dispatch(brief, actor=operator(), agent="worker")
-    claims.claim(request, actor=agent())
+    claims.claim(request, actor=agent(), by_flower=True)
     part = brief.participants.get(actor=agent())
     assert (part.role, part.wave, part.left_at) == ("worker", 1, None)
     services.fail(request, "no", actor=agent())

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from daemons.services import programs
+from daemons.services import processes, programs
 from dispatch import claims, machine, services
 from dispatch.models import DispatchRequest
 from flower.errors import Conflict
 from tests.factories import agent, git, make_brief, make_project, operator
+from tests.system.running import until
 from worktrees import services as worktrees
 from worktrees import tasks
 from worktrees.models import Worktree
@@ -43,6 +44,33 @@ def test_a_worktree_is_not_removed_under_a_claim(held):
     services.cancel(held, "no", actor=operator())
     worktrees.remove(held.worktree, actor=operator())
     assert not held.worktree.checkout.exists()
+
+
+def test_a_worktree_whose_request_was_called_off_before_it_was_ready_can_be_removed(project, drive):
+    project.setup_command = "sleep 60"
+    project.save()
+    request = services.dispatch(make_brief("One", project), actor=operator())
+    claims.claim(request, actor=agent())
+    machine.advance(request.pk)
+    request.refresh_from_db()
+    services.cancel(request, "no", actor=operator())
+    worktree = Worktree.objects.get(pk=request.worktree_id)
+    assert worktree.state == "preparing"
+    setup = worktree.setup_process
+    with pytest.raises(Conflict, match=f"^Process {setup.pk} still runs in worktree "):
+        worktrees.ask_removal(worktree, actor=operator())
+    processes.stop(setup)
+    until(lambda: processes.observe(setup).has_ended, "the setup command is stopped")
+    worktrees.remove(worktree, actor=operator())
+    assert not worktree.checkout.exists()
+
+
+def test_a_worktree_that_was_only_planned_can_be_removed(project, drive):
+    request = services.dispatch(make_brief("One", project), actor=operator())
+    planned = machine._plan_worktree(request)
+    services.cancel(request, "no", actor=operator())
+    worktrees.remove(planned, actor=operator())
+    assert planned.state == "removed"
 
 
 @pytest.mark.parametrize("state", ["removing", "removed"])
