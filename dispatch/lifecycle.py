@@ -57,7 +57,7 @@ def move(
     ``kind``, ``body`` and ``data`` are the trace entry (none without a kind). With ``expecting`` the move happens only
     while that is the request's fence. Raises Conflict when somebody else was first, or the move is illegal.
     """
-    values |= {"state": to}
+    values |= {"state": to, "stumbles": 0}
     if to not in ACTIVE:
         values |= {"only_active": None, "ended_at": timezone.now()}
     if to not in HELD:

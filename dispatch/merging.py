@@ -10,6 +10,7 @@ was, the request is ``finished`` again, and the reason stands on the trace.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -88,6 +89,8 @@ def step(request: DispatchRequest) -> None:
             # This is no refusal any more. The reason is shown, and the sweep tries the rest again until it works.
             why = f"The merge has landed, but MAIN's files do not show it yet: {error}"
             DispatchRequest.objects.filter(pk=request.pk).update(failure=why)
+        elif isinstance(error, OSError):
+            raise  # a hiccup of the disk, maybe: tried again a few times (dispatch/machine.py)
         else:
             _refuse(request, "git", f"The merge stopped: {error}")
     finally:
@@ -97,6 +100,21 @@ def step(request: DispatchRequest) -> None:
     scratch = _scratch(request)
     if request.state != State.MERGING and scratch.is_dir():
         _remove_scratch(request, scratch)  # last: the verdict stands, whatever becomes of the folder
+
+
+def give_up(request: DispatchRequest, sentence: str) -> None:
+    """End a merge whose step failed again and again in a way that nobody foresaw: refused, and the next one's turn.
+
+    One that has landed already is no refusal: the reason is shown, and the sweep goes on trying to finish it.
+    """
+    assert request.project is not None
+    if _has_landed(request, worktrees.repository(request.project)):
+        why = f"The merge has landed, but its record is not finished yet: {sentence}"
+        DispatchRequest.objects.filter(pk=request.pk, state=State.MERGING).update(failure=why)
+        return
+    with contextlib.suppress(Conflict):  # somebody was first
+        _refuse(request, "internal", sentence)
+    _end_turn(request)
 
 
 # --- one at a time ----------------------------------------------------------------------------------------------------

@@ -76,6 +76,7 @@ class DispatchRequest(models.Model):
         max_length=64, blank=True, help_text="the commit that the merge put on the target branch"
     )
     main_behind = models.CharField(max_length=300, blank=True, help_text="why MAIN's files do not show the merge yet")
+    stumbles = models.PositiveSmallIntegerField(default=0, help_text="unexpected errors of its step, one after another")
     failure_class = models.CharField(max_length=20, blank=True)
     failure = models.TextField(blank=True)
     merge_by = models.ForeignKey("briefs.Actor", on_delete=models.PROTECT, null=True, blank=True, related_name="+")

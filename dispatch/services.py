@@ -108,6 +108,8 @@ def _target(
             raise Invalid(
                 f"Worktree {worktree.name} is {worktree.state} in {worktree.project.slug}; it cannot be used."
             )
+        if worktree.is_missing:
+            raise Invalid(f"The folder of worktree {worktree.name} is gone ({worktree.path}); take another one.")
         branch, base = worktree.branch, base or worktree.base_sha
     branch, base = branch or worktrees.branch_name(brief, ordinal), base or project.main_branch
     _check_length("branch", branch)
@@ -304,7 +306,7 @@ def fail(
 ) -> DispatchRequest:
     """End a request that will not be finished.
 
-    ``failure_class`` is a word to filter by: agent, spawn, exited, lost, worktree, cancelled.
+    ``failure_class`` is a word to filter by: agent, spawn, exited, lost, worktree, internal.
     """
     if not why.strip():
         raise Invalid("Say why.")

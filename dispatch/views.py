@@ -81,7 +81,8 @@ def _free_worktrees(brief: Brief) -> list[Worktree]:
     if brief.project is None:
         return []
     ready = Worktree.objects.filter(project=brief.project, state=Worktree.State.READY)
-    return list(ready.exclude(dispatch_requests__state__in=HELD).distinct().order_by("-pk")[:30])
+    free = ready.exclude(dispatch_requests__state__in=HELD).distinct().order_by("-pk")[:30]
+    return [worktree for worktree in free if not worktree.is_missing]
 
 
 def _waves(brief: Brief) -> waves.Graph | None:
