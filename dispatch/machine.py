@@ -233,7 +233,7 @@ def _finish(request: DispatchRequest) -> None:
 
 
 def _clean_up(request: DispatchRequest) -> None:
-    """After the end: the agent is stopped, and the ephemeral worktree of merged work is removed."""
+    """After the end: agent and setup command are stopped, and the ephemeral worktree of merged work is removed."""
     process = request.process
     if process is not None and not processes.observe(process).has_ended:
         since = request.ended_at or timezone.now()
@@ -241,6 +241,9 @@ def _clean_up(request: DispatchRequest) -> None:
             processes.stop(process)
         return
     worktree = request.worktree
+    if worktree is not None and worktree.state in worktrees.HALF_MADE:
+        worktrees.abandon(worktree, f"Dispatch {request.pk} ended ({request.state}) before the worktree was ready.")
+        return
     if worktree is None or request.state != State.DONE or not _may_go(worktree):
         return
     with contextlib.suppress(Refusal):  # the reason is kept with the worktree, where its page shows it
@@ -279,13 +282,14 @@ def unfinished() -> list[int]:
         | Q(state=State.FINISHED, project__auto_merge=True, failure_class="")
     )
     idle_agent = ~Q(state__in=ACTIVE) & Q(process__phase__in=[Process.Phase.STARTING, Process.Phase.RUNNING])
+    half_made = ~Q(state__in=ACTIVE) & Q(worktree__state__in=worktrees.HALF_MADE)
     worktree_left = Q(
         state=State.DONE,
         worktree__keep=Worktree.Keep.EPHEMERAL,
         worktree__state__in=[Worktree.State.READY, Worktree.State.REMOVING],
         worktree__failure="",
     )
-    rows = DispatchRequest.objects.filter(todo | idle_agent | worktree_left)
+    rows = DispatchRequest.objects.filter(todo | idle_agent | half_made | worktree_left)
     return list(rows.order_by("pk").values_list("pk", flat=True))
 
 

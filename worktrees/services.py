@@ -30,6 +30,7 @@ from worktrees import git
 from worktrees.models import Worktree
 
 State = Worktree.State
+HALF_MADE: Final = frozenset({State.CREATING, State.PREPARING})
 SETUP_SECONDS: Final = 1800.0  # time limit of a project's setup command
 PACKET: Final = ".flower/packet.md"  # below the worktree, kept out of git
 
@@ -120,6 +121,20 @@ def advance(worktree: Worktree) -> Worktree:
     except HolderError as error:
         _fail(worktree, f"The setup command was not started: {error}")
     return worktree
+
+
+def abandon(worktree: Worktree, why: str) -> None:
+    """Give up a worktree that nobody waits for any more: its setup command is stopped, then it has failed.
+
+    Call it again until it has: a command that is being stopped is not waited for. One that is ready stays as it is.
+    """
+    if worktree.state not in HALF_MADE:
+        return
+    process = worktree.setup_process
+    if process is not None and not processes.observe(process).has_ended:
+        processes.stop(process)
+        return
+    _fail(worktree, why)
 
 
 def _create(worktree: Worktree) -> None:
