@@ -242,10 +242,10 @@ def _gates_passed(request: DispatchRequest, repository: git.Repository) -> bool:
     scratch = _scratch(request)
     if not scratch.is_dir():
         scratch.parent.mkdir(parents=True, exist_ok=True)
-        with repository.lock():
+        with repository.lock(worktrees.BUSY_SECONDS):
             repository.add_scratch(scratch, request.merge_sha)
     if not run_so_far:
-        repository.fill_worktree(scratch, request.merge_sha)
+        worktrees.fill(repository, scratch, request.merge_sha)
     for ordinal, command in enumerate(gates, 1):
         run = _gate_run(request, ordinal, command, scratch)
         if run.passed is None:
@@ -274,10 +274,10 @@ def _remove_scratch(request: DispatchRequest, scratch: Path) -> None:
     assert request.project is not None
     repository = worktrees.repository(request.project)
     try:
-        with repository.lock():
+        with worktrees.long_work(), repository.lock(worktrees.BUSY_SECONDS):
             repository.remove_scratch(scratch)
     except git.LockBusy:
-        pass  # somebody has the repository: the next sweep again
+        pass  # somebody has the repository, or all places are taken: the next sweep again
     except git.GitError as error:
         if scratch not in _told:
             _told.add(scratch)
@@ -355,7 +355,7 @@ def _land(request: DispatchRequest, repository: git.Repository, target: str) -> 
     assert request.project is not None
     old, new = request.target_sha, request.merge_sha
     branch = request.project.main_branch
-    with repository.lock():
+    with repository.lock(worktrees.BUSY_SECONDS):
         checked_out = repository.head_branch() == branch
         if checked_out:
             _finish_earlier(request, repository)
@@ -421,7 +421,7 @@ def _after_landing(request: DispatchRequest, repository: git.Repository, current
     """The ref has moved already: a killed worker got this far. Finish MAIN's files and the record."""
     assert request.project is not None
     behind = ""
-    with repository.lock():
+    with repository.lock(worktrees.BUSY_SECONDS):
         # Else somebody committed on top of it since: a person in MAIN, which shows it then, or the next merge, which
         # has brought MAIN's files along.
         if current == request.merge_sha:

@@ -1,6 +1,8 @@
 """Worktrees: made, filled, prepared and removed. Each step may be repeated after any crash and goes on where it was.
 
 Slow work (git, the setup command) stays outside transactions; the row says what is wanted and how far it got.
+Nothing here waits long for its turn: what finds the repository or all places taken gives its thread back, and the next
+sweep tries again. Else a few slow checkouts would hold every thread of the worker, the sweep's too.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import contextlib
 import os
 import re
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -32,6 +35,8 @@ from worktrees.models import Worktree
 State = Worktree.State
 HALF_MADE: Final = frozenset({State.CREATING, State.PREPARING})
 SETUP_SECONDS: Final = 1800.0  # time limit of a project's setup command
+BUSY_SECONDS: Final = 2.0  # how long a step waits for somebody else's work in the repository
+LONG_AT_ONCE: Final = 2  # checkouts and removals that one process works on: each holds a thread, for minutes maybe
 PACKET: Final = ".flower/packet.md"  # below the worktree, kept out of git
 
 WORKTREE: Final = table(
@@ -71,6 +76,26 @@ def _sentence(text: str) -> str:
 
 def repository(project: Project) -> git.Repository:
     return git.Repository(project.path)
+
+
+_long: Final = threading.BoundedSemaphore(LONG_AT_ONCE)
+
+
+@contextlib.contextmanager
+def long_work() -> Iterator[None]:
+    """Take one of this process's places for work that may hold a thread for minutes; raises LockBusy at once."""
+    if not _long.acquire(blocking=False):
+        raise git.LockBusy(f"{LONG_AT_ONCE} other worktrees are filled or removed just now")
+    try:
+        yield
+    finally:
+        _long.release()
+
+
+def fill(repo: git.Repository, path: Path, sha: str) -> None:
+    """Check the files of a commit out into a registered worktree, when there is a place for that now; else LockBusy."""
+    with long_work():
+        repo.fill_worktree(path, sha, patience=BUSY_SECONDS)
 
 
 def branch_name(brief: Brief, ordinal: int) -> str:
@@ -115,7 +140,7 @@ def advance(worktree: Worktree) -> Worktree:
         if worktree.state == State.PREPARING:
             _prepare(worktree)
     except git.LockBusy:
-        pass  # somebody has the repository for longer than we wait (a long refresh of MAIN); the next call goes on
+        pass  # somebody has the repository (a long refresh of MAIN), or all places are taken; the next call goes on
     except git.GitError as error:
         _fail(worktree, str(error))
     except HolderError as error:
@@ -141,11 +166,11 @@ def _create(worktree: Worktree) -> None:
     repo = repository(worktree.project)
     owner = _owner(worktree)
     worktree.checkout.parent.mkdir(parents=True, exist_ok=True)
-    with repo.lock():
+    with repo.lock(BUSY_SECONDS):
         repo.create_branch(worktree.branch, worktree.base_sha, owner)
         repo.add_worktree(worktree.checkout, worktree.branch, owner)
-    repo.fill_worktree(worktree.checkout, worktree.base_sha)
-    with repo.lock():
+    fill(repo, worktree.checkout, worktree.base_sha)
+    with repo.lock(BUSY_SECONDS):
         if worktree.brief_id:
             repo.install_hook(worktree.checkout, _trailer(worktree.brief_id))
         repo.exclude(worktree.checkout, "/.flower/")
@@ -273,7 +298,7 @@ def remove(worktree: Worktree, *, actor: Actor) -> Worktree:
         ask_removal(worktree, actor=actor)
     repo = repository(worktree.project)
     try:
-        with repo.lock():
+        with long_work(), repo.lock(BUSY_SECONDS):
             repo.check_owner(worktree.checkout, _owner(worktree))
             if worktree.checkout.is_dir():
                 _capture(repo, worktree, actor)
