@@ -31,7 +31,7 @@ DISPATCH: Final = table(
         State.PREPARING: {State.RUNNING, State.FINISHED, State.QUEUED, *_ENDS},
         State.RUNNING: {State.FINISHED, State.QUEUED, *_ENDS},
         State.FINISHED: {State.MERGING, State.DONE, *_ENDS},
-        State.MERGING: {State.DONE, State.FINISHED, State.CONFLICTED},
+        State.MERGING: {State.DONE, State.FINISHED, State.CONFLICTED, State.CANCELLED},
         State.DONE: set(),
         State.CONFLICTED: set(),
         State.FAILED: set(),
@@ -57,7 +57,7 @@ def move(
     ``kind``, ``body`` and ``data`` are the trace entry (none without a kind). With ``expecting`` the move happens only
     while that is the request's fence. Raises Conflict when somebody else was first, or the move is illegal.
     """
-    values |= {"state": to, "stumbles": 0}
+    values |= {"state": to, "stumbles": 0, "landing": False}
     if to not in ACTIVE:
         values |= {"only_active": None, "ended_at": timezone.now()}
     if to not in HELD:
@@ -69,6 +69,8 @@ def move(
         rows = DispatchRequest.objects.filter(pk=request.pk, state__in=DISPATCH.sources(to))
         if expecting is not None:
             rows = rows.filter(fence=expecting)
+        if to == State.CANCELLED:
+            rows = rows.filter(landing=False)
         if rows.update(**values) != 1:
             _explain(request, to, expecting)
         request.refresh_from_db()
@@ -117,6 +119,8 @@ def _explain(request: DispatchRequest, to: str, fence: int | None) -> None:
             f"Fence {fence} is old: dispatch {request.pk} was claimed again since (the fence is {request.fence} now). "
             "Stop working on it."
         )
+    if request.landing and to == State.CANCELLED:
+        raise Conflict(f"Dispatch {request.pk} is put on its branch in this moment: it is too late to call it off.")
     DISPATCH.check(f"Dispatch {request.pk}", request.state, to)
     raise Conflict(f"Dispatch {request.pk} is {words(request.state)} already.")
 

@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from briefs.models import Actor
@@ -29,7 +29,7 @@ from daemons.models import Process
 from daemons.services import processes
 from daemons.terminal import HolderError
 from dispatch import auto, claims, lifecycle, merging, packets, services
-from dispatch.models import ACTIVE, HELD, DispatchRequest, State
+from dispatch.models import ACTIVE, HELD, DispatchRequest, GateRun, State
 from flower import live, logs
 from flower.errors import Conflict, Refusal
 from transcripts.owners import Owner
@@ -233,7 +233,8 @@ def _finish(request: DispatchRequest) -> None:
 
 
 def _clean_up(request: DispatchRequest) -> None:
-    """After the end: agent and setup command are stopped, and the ephemeral worktree of merged work is removed."""
+    """After the end: agent, setup command and gate are stopped; the ephemeral worktree of merged work is removed."""
+    merging.clear_away(request)
     process = request.process
     if process is not None and not processes.observe(process).has_ended:
         since = request.ended_at or timezone.now()
@@ -282,6 +283,7 @@ def unfinished() -> list[int]:
         | Q(state=State.FINISHED, project__auto_merge=True, failure_class="")
     )
     idle_agent = ~Q(state__in=ACTIVE) & Q(process__phase__in=[Process.Phase.STARTING, Process.Phase.RUNNING])
+    gate_left = ~Q(state__in=ACTIVE) & Q(Exists(GateRun.objects.filter(request=OuterRef("pk"), passed=None)))
     half_made = ~Q(state__in=ACTIVE) & Q(worktree__state__in=worktrees.HALF_MADE)
     worktree_left = Q(
         state=State.DONE,
@@ -289,7 +291,7 @@ def unfinished() -> list[int]:
         worktree__state__in=[Worktree.State.READY, Worktree.State.REMOVING],
         worktree__failure="",
     )
-    rows = DispatchRequest.objects.filter(todo | idle_agent | half_made | worktree_left)
+    rows = DispatchRequest.objects.filter(todo | idle_agent | gate_left | half_made | worktree_left)
     return list(rows.order_by("pk").values_list("pk", flat=True))
 
 

@@ -2,6 +2,7 @@
 
 merge-tree -> a commit of the merged tree, in no branch yet -> the project's gates in a scratch worktree of it ->
 compare-and-swap of the ref -> a two-way refresh of MAIN's files that refuses rather than overwrites local changes.
+Until the swap it may be called off: either the cancel's UPDATE finds the row, or the one that marks it as ``landing``.
 
 Every step is repeatable. The commit's id is kept before the ref moves, so a successor of a killed worker can tell
 whether it landed; the gates run in holders, so it finds them running or ended. If a step fails, everything is as it
@@ -117,6 +118,18 @@ def give_up(request: DispatchRequest, sentence: str) -> None:
     _end_turn(request)
 
 
+def clear_away(request: DispatchRequest) -> None:
+    """After the end of a request: stop the gates that still run, record how each ended, and pass the turn on."""
+    for run in request.gate_runs.filter(passed=None).select_related("process"):
+        process = run.process
+        if process is not None and not processes.observe(process).has_ended:
+            processes.stop(process)  # the next sweep records its end
+        else:
+            _record(run)
+    if MergeLock.objects.filter(request=request).exists():
+        _end_turn(request)
+
+
 # --- one at a time ----------------------------------------------------------------------------------------------------
 
 
@@ -201,7 +214,7 @@ def _plan(request: DispatchRequest, repository: git.Repository, old: str) -> boo
     commit = repository.commit_tree(result.tree, [old, request.head_sha], _message(request))
     attempt = F("merge_attempt") + (1 if request.target_sha else 0)
     rows = DispatchRequest.objects.filter(pk=request.pk, state=State.MERGING)
-    if rows.update(target_sha=old, merge_sha=commit, merge_attempt=attempt) != 1:
+    if rows.update(target_sha=old, merge_sha=commit, merge_attempt=attempt, landing=False) != 1:
         return False
     request.refresh_from_db()
     return True
@@ -240,13 +253,14 @@ def _gates_passed(request: DispatchRequest, repository: git.Repository) -> bool:
     if not gates:
         return True
     scratch = _scratch(request)
-    if not scratch.is_dir():
+    if not run_so_far or not scratch.is_dir():
         scratch.parent.mkdir(parents=True, exist_ok=True)
         with repository.lock(worktrees.BUSY_SECONDS):
-            repository.add_scratch(scratch, request.merge_sha)
-    if not run_so_far:
+            repository.add_scratch(scratch, request.merge_sha)  # again, too: git may have been killed half-way
         worktrees.fill(repository, scratch, request.merge_sha)
     for ordinal, command in enumerate(gates, 1):
+        if not DispatchRequest.objects.filter(pk=request.pk, state=State.MERGING).exists():
+            return False  # called off
         run = _gate_run(request, ordinal, command, scratch)
         if run.passed is None:
             _run_gate(run, request.project.gate_seconds)
@@ -335,16 +349,26 @@ def _run_gate(run: GateRun, seconds: float) -> None:
         time.sleep(0.02)
         processes.observe(process)
     if process.has_ended:
-        run.passed = process.exit_code == 0
-        run.why = _gate_verdict(process, seconds)[:200]
-        run.tail = processes.tail(process, TAIL_BYTES)
-        run.ended_at = process.ended_at
-        run.save(update_fields=["passed", "why", "tail", "ended_at"])
+        _record(run)
 
 
-def _gate_verdict(process: Process, seconds: float) -> str:
+def _record(run: GateRun) -> None:
+    """Write down how a gate ended."""
+    process = run.process
+    run.passed = process is not None and process.exit_code == 0
+    run.why = _gate_verdict(run)[:200] if process is not None else "was not run"
+    run.tail = processes.tail(process, TAIL_BYTES) if process is not None else ""
+    run.ended_at = process.ended_at if process is not None else timezone.now()
+    run.save(update_fields=["passed", "why", "tail", "ended_at"])
+
+
+def _gate_verdict(run: GateRun) -> str:
+    process, project = run.process, run.request.project
+    assert process is not None and project is not None
     if process.reason == "time limit":
-        return f"ran longer than its limit of {seconds:,.0f} s"
+        return f"ran longer than its limit of {project.gate_seconds:,} s"
+    if process.reason == "stopped":
+        return "was stopped"
     if process.phase == Process.Phase.LOST:
         return "was lost with its holder"
     return process.error or f"exited with {process.exit_code}" if process.exit_signal is None else process.state
@@ -361,6 +385,8 @@ def _land(request: DispatchRequest, repository: git.Repository, target: str) -> 
             _finish_earlier(request, repository)
             _await_index(repository)
         in_the_way = repository.refresh_would_overwrite(old, new) if checked_out else []
+        if not in_the_way and not _may_land(request):
+            return
         if not in_the_way:
             repository.compare_and_swap(target, new, old, f"flower: merge #{request.brief_id}")
             if checked_out:
@@ -386,6 +412,11 @@ def _take_back(repository: git.Repository, target: str, old: str, new: str, why:
         raise
     except git.GitError as error:
         raise why from error
+
+
+def _may_land(request: DispatchRequest) -> bool:
+    """Mark the point from which it is too late to call the merge off; False when that has happened."""
+    return DispatchRequest.objects.filter(pk=request.pk, state=State.MERGING).update(landing=True) == 1
 
 
 def _finish_earlier(request: DispatchRequest, repository: git.Repository) -> None:

@@ -75,6 +75,7 @@ class DispatchRequest(models.Model):
     merge_sha = models.CharField(
         max_length=64, blank=True, help_text="the commit that the merge put on the target branch"
     )
+    landing = models.BooleanField(default=False, help_text="the ref is being moved: too late to call the merge off")
     main_behind = models.CharField(max_length=300, blank=True, help_text="why MAIN's files do not show the merge yet")
     stumbles = models.PositiveSmallIntegerField(default=0, help_text="unexpected errors of its step, one after another")
     failure_class = models.CharField(max_length=20, blank=True)

@@ -328,9 +328,10 @@ def fail(
 
 
 def cancel(request: DispatchRequest, why: str, *, actor: Actor) -> DispatchRequest:
-    """Call a request off: its agent is stopped, its worktree stays until somebody removes it."""
-    if request.state == State.MERGING:
-        raise Conflict(f"Dispatch {request.pk} is merging; wait for its end.")
+    """Call a request off: its agent or gate is stopped, its worktree stays until somebody removes it.
+
+    A merge, too, until its ref moves. Raises Conflict when it is too late.
+    """
     with transaction.atomic():
         lifecycle.move(
             request,

@@ -220,7 +220,7 @@ def show_dispatch(
         "runs": runs,
         "refused": refused,
         "may_merge": found.state == State.FINISHED and request.identity.may_orchestrate,
-        "may_cancel": found.is_active and found.state != State.MERGING and request.identity.may_orchestrate,
+        "may_cancel": found.is_active and not found.landing and request.identity.may_orchestrate,
         "may_retry": found.state in {State.FAILED, State.CONFLICTED, State.CANCELLED}
         and request.identity.may_orchestrate
         and not services.explain(found.brief),

@@ -123,3 +123,13 @@ def test_an_unexpected_error_after_the_merge_landed_refuses_nothing(project, fin
     machine.advance(finished.pk)
     finished.refresh_from_db()
     assert (finished.state, finished.failure) == ("done", "")
+
+
+def test_a_scratch_folder_that_git_made_and_did_not_register_is_its_first_instant(project, finished, drive, home):
+    """git was killed between its mkdir and its registration."""
+    project.gates = ["test -f new.txt"]
+    project.save()
+    merging.ask(finished, actor=operator())
+    (home / "scratch" / f"{finished.pk}-{finished.merge_attempt}").mkdir(parents=True)
+    drive(finished, "done", "finished")
+    assert (finished.state, finished.failure) == ("done", "")
