@@ -199,7 +199,11 @@ def _plan(request: DispatchRequest, repository: git.Repository, old: str) -> boo
     result = repository.merge_tree(old, request.head_sha)
     if result.conflicts:
         files = ", ".join(f"`{name}`" for name in result.conflicts[:20])
-        body = f"The work conflicts with {request.project.main_branch} in {files}. Dispatch a rework on top of it."
+        main = request.project.main_branch
+        body = (
+            f"The work conflicts with {main} in {files}. Dispatch a rework: it begins from {main}, and its packet says "
+            f"how to take over what is on `{request.branch}`."
+        )
         lifecycle.move(
             request,
             State.CONFLICTED,

@@ -104,6 +104,16 @@ class DispatchRequest(models.Model):
     def is_held(self) -> bool:
         return self.state in HELD
 
+    @property
+    def has_work(self) -> bool:
+        """Whether its agent said that work is finished on the branch: what a rework takes over."""
+        return bool(self.head_sha) and not self.no_changes and self.kind != self.Kind.DESIGN
+
+    @property
+    def is_stuck(self) -> bool:
+        """Finished work whose merge was refused: a red gate, say. A rework may take its place."""
+        return self.state == State.FINISHED and bool(self.failure_class) and self.kind != self.Kind.DESIGN
+
 
 class GateRun(models.Model):
     """One run of one of the project's gate commands on the merged tree."""

@@ -30,8 +30,11 @@ DISPATCHABLE: Final = frozenset(
 )
 
 
-def explain(brief: Brief, *, beside: bool = False) -> str:
-    """Why a brief cannot be dispatched now: one sentence, empty when it can."""
+def explain(brief: Brief, *, beside: bool = False, instead_of: DispatchRequest | None = None) -> str:
+    """Why a brief cannot be dispatched now: one sentence, empty when it can.
+
+    ``instead_of`` is a request that would end with it: finished work whose merge was refused.
+    """
     if brief.is_terminal:
         return f"Brief #{brief.pk} is {words(brief.status)}: dispatch is closed. Reopen it first."
     if brief.status not in DISPATCHABLE:
@@ -40,7 +43,10 @@ def explain(brief: Brief, *, beside: bool = False) -> str:
         return f"Brief #{brief.pk} belongs to no project; say on which repository the work happens."
     if waits := brief.waits_for():
         return f"Brief #{brief.pk} is blocked: it waits for {', '.join(waits)}."
-    active = None if beside else DispatchRequest.objects.filter(brief=brief, state__in=ACTIVE).first()
+    rows = DispatchRequest.objects.filter(brief=brief, state__in=ACTIVE)
+    if instead_of is not None and instead_of.is_stuck:
+        rows = rows.exclude(pk=instead_of.pk)
+    active = None if beside else rows.first()
     if active is not None:
         return f"Dispatch {active.pk} of brief #{brief.pk} is {words(active.state)} already; one at a time."
     return ""
@@ -56,39 +62,101 @@ def dispatch(
     base: str = "",
     worktree: Worktree | None = None,
     beside: bool = False,
+    reworks: DispatchRequest | None = None,
 ) -> DispatchRequest:
     """Hand a brief to an agent. With ``agent`` (a program's name) flower starts it; without, some agent claims it.
 
     Without a ``kind`` it is a fresh start, or a design pass where the brief's design-loop is on.
 
     ``base`` is resolved to a commit now, so that the work begins where it was meant to. ``beside`` allows a second
-    active request. Raises Refusal with the reason, and changes nothing.
+    active request. A rework's packet tells of the request that it ``reworks`` (the brief's newest one, if not said);
+    where that is finished and its merge was refused, it ends with this. Raises Refusal with the reason, and changes
+    nothing.
     """
     if kind and kind not in DispatchRequest.Kind.values:
         raise Invalid(f"'{kind}' is no kind of dispatch; it is one of {', '.join(DispatchRequest.Kind.values)}.")
-    if reason := explain(brief, beside=beside):
-        raise Conflict(reason)
     kind = kind or (DispatchRequest.Kind.DESIGN if brief.design_loop else DispatchRequest.Kind.FRESH)
+    earlier = (reworks or _newest_work(brief)) if kind == DispatchRequest.Kind.REWORK else None
+    if reason := explain(brief, beside=beside, instead_of=earlier):
+        raise Conflict(reason)
     project = brief.project
     assert project is not None
     program = programs.find(agent) if agent else None
     if program is not None:
         programs.check_installed(program)
     ordinal = DispatchRequest.objects.filter(brief=brief).count() + 1
-    if worktree is None and kind != DispatchRequest.Kind.DESIGN:
+    told = _earlier(earlier) if earlier is not None else None
+    takes_over = told is not None and told.head  # the design's document comes along with that
+    if worktree is None and kind != DispatchRequest.Kind.DESIGN and not takes_over:
         base = base or base_of_build(brief)
     branch, base, base_sha = _target(project, brief, branch, base, worktree, ordinal)
     with transaction.atomic():
         trace.lock(brief)
         brief.refresh_from_db()
-        if reason := explain(brief, beside=beside):
+        if earlier is not None:
+            earlier.refresh_from_db()
+        if reason := explain(brief, beside=beside, instead_of=earlier):
             raise Conflict(reason)
-        request = _make(brief, project, actor, program, kind, branch, base, base_sha, worktree, beside)
+        if earlier is not None and earlier.is_stuck and not beside:
+            _give_way(earlier, actor)
+            brief.refresh_from_db()
+        request = _make(brief, project, actor, program, kind, branch, base, base_sha, worktree, beside, told)
         data: dict[str, Any] = {"dispatch": request.pk, "agent": agent or None, "branch": branch, "kind": request.kind}
+        if earlier is not None:
+            data["reworks"] = earlier.pk
         trace.append(brief, trace.Kind.DISPATCHED, actor=actor, data=data)
         lifecycle.roll_up(brief, actor)
     live.kick("dispatch.tasks.advance", request.pk)
     return request
+
+
+def retry(request: DispatchRequest, *, actor: Actor) -> DispatchRequest:
+    """The same hand-off once more: the same program, a branch of its own, from the main branch as it is now.
+
+    Where work was finished on the branch it is a rework, which takes that over. Raises Refusal with the reason.
+    """
+    if not may_retry(request):
+        raise Conflict(f"Dispatch {request.pk} is {words(request.state)}; there is nothing to do over.")
+    agent = request.program.name if request.program else ""
+    kind = DispatchRequest.Kind.REWORK if request.has_work else request.kind
+    return dispatch(request.brief, actor=actor, agent=agent, kind=kind, reworks=request)
+
+
+def may_retry(request: DispatchRequest) -> bool:
+    """Whether a request is over without its work being merged, or stuck before that."""
+    return request.state in {State.FAILED, State.CONFLICTED, State.CANCELLED} or request.is_stuck
+
+
+def _newest_work(brief: Brief) -> DispatchRequest | None:
+    """What a rework of the brief would take over: its newest request that does not go on, design passes aside."""
+    rows = DispatchRequest.objects.filter(brief=brief).exclude(kind=DispatchRequest.Kind.DESIGN)
+    rows = rows.exclude(state__in=ACTIVE - {State.FINISHED})
+    return rows.select_related("project", "worktree").order_by("-pk").first()
+
+
+def _earlier(request: DispatchRequest) -> packets.Earlier:
+    """What git says of an earlier request's work: the tip of its branch, if it has commits on top of its base."""
+    if request.project is None:
+        return packets.Earlier(request, "")
+    repository = worktrees.repository(request.project)
+    try:
+        head = request.head_sha or repository.resolve(f"refs/heads/{request.branch}")
+        return packets.Earlier(request, head if repository.count_commits(request.base_sha, head) else "")
+    except git.GitError:  # no such branch (any more)
+        return packets.Earlier(request, "")
+
+
+def _give_way(request: DispatchRequest, actor: Actor) -> None:
+    """End finished work that cannot be merged, for a rework of it. Its failure stays as it is."""
+    lifecycle.move(
+        request,
+        State.FAILED,
+        actor=actor,
+        kind=trace.Kind.FAILED,
+        body=f"Dispatch {request.pk} is not merged; a rework takes its work over.",
+        data={"class": request.failure_class},
+        why=f"dispatch {request.pk} gives way to a rework",
+    )
 
 
 def base_of_build(brief: Brief) -> str:
@@ -141,6 +209,7 @@ def _make(
     base_sha: str,
     worktree: Worktree | None,
     beside: bool,
+    earlier: packets.Earlier | None,
 ) -> DispatchRequest:
     try:
         with transaction.atomic():
@@ -160,7 +229,14 @@ def _make(
         raise Conflict(f"Brief #{brief.pk} was dispatched by somebody else a moment ago.") from None
     path = worktree.checkout if worktree else worktrees.place(project, worktree_name(request))
     request.packet = packets.render(
-        brief, project, kind=request.kind, branch=branch, base=base, base_sha=base_sha, worktree=path
+        brief,
+        project,
+        kind=request.kind,
+        branch=branch,
+        base=base,
+        base_sha=base_sha,
+        worktree=path,
+        earlier=earlier,
     )
     request.save(update_fields=["packet"])
     return request
