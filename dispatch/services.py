@@ -299,10 +299,7 @@ def complete(
     if request.state not in HELD:
         return _completed_before(request, fence, summary, no_changes)
     if fence != request.fence:
-        raise Conflict(
-            f"Fence {fence} is old: dispatch {request.pk} was claimed again since (the fence is {request.fence} now). "
-            "Stop working on it."
-        )
+        raise Conflict(lifecycle.wrong_fence(request, fence))
     head = _check_work(request, no_changes=no_changes)
     with transaction.atomic():
         note_start(request, expecting=fence)
@@ -377,8 +374,24 @@ def _check_work(request: DispatchRequest, *, no_changes: bool) -> str:
     return head
 
 
+def give_up(
+    request: DispatchRequest, why: str, *, identity: Identity, fence: int | None = None, called_off: bool = False
+) -> DispatchRequest:
+    """Fail a request, or call it off, as its holder or as somebody who orchestrates. Raises Refusal otherwise."""
+    expecting = claims.check_may_end(request, identity, fence)
+    among = None if identity.may_orchestrate else HELD
+    end = cancel if called_off else fail
+    return end(request, why, actor=identity.actor, expecting=expecting, among=among)
+
+
 def fail(
-    request: DispatchRequest, why: str, *, actor: Actor, failure_class: str = "agent", expecting: int | None = None
+    request: DispatchRequest,
+    why: str,
+    *,
+    actor: Actor,
+    failure_class: str = "agent",
+    expecting: int | None = None,
+    among: frozenset[State] | None = None,
 ) -> DispatchRequest:
     """End a request that will not be finished.
 
@@ -395,6 +408,7 @@ def fail(
             body=why.strip(),
             data={"class": failure_class},
             expecting=expecting,
+            among=among,
             failure=why.strip(),
             failure_class=failure_class,
             why=f"dispatch {request.pk} failed",
@@ -403,11 +417,20 @@ def fail(
     return request
 
 
-def cancel(request: DispatchRequest, why: str, *, actor: Actor) -> DispatchRequest:
+def cancel(
+    request: DispatchRequest,
+    why: str,
+    *,
+    actor: Actor,
+    expecting: int | None = None,
+    among: frozenset[State] | None = None,
+) -> DispatchRequest:
     """Call a request off: its agent or gate is stopped, its worktree stays until somebody removes it.
 
     A merge, too, until its ref moves. Raises Conflict when it is too late.
     """
+    if not why.strip():
+        raise Invalid("Say why.")
     with transaction.atomic():
         lifecycle.move(
             request,
@@ -416,6 +439,8 @@ def cancel(request: DispatchRequest, why: str, *, actor: Actor) -> DispatchReque
             kind=trace.Kind.FAILED,
             body=why.strip(),
             data={"class": "cancelled"},
+            expecting=expecting,
+            among=among,
             failure=why.strip(),
             failure_class="cancelled",
             why=f"dispatch {request.pk} was cancelled",

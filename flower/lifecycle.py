@@ -35,8 +35,9 @@ class Table:
         if new not in self.moves:
             raise Invalid(f"'{new}' is no {self.noun} status; it is one of {', '.join(sorted(self.moves))}.")
         if not self.may(old, new):
-            legal = ", ".join(sorted(self.moves[old])) or "nothing"
-            raise Conflict(f"{name} is {words(old)} and cannot become {words(new)}; from here it may become {legal}.")
+            legal = ", ".join(sorted(self.moves[old]))
+            rest = f"from here it may become {legal}" if legal else "that is its end"
+            raise Conflict(f"{name} is {words(old)} and cannot become {words(new)}; {rest}.")
 
 
 def table(noun: str, moves: Mapping[str, Iterable[str]]) -> Table:

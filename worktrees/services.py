@@ -63,14 +63,17 @@ def check_repository(path: Path, main_branch: str) -> str:
                 raise Invalid(f"{path} has no branch checked out; say which branch is the main one.")
             problems = repository.validate(main_branch)
         if problems:
-            raise Invalid(_sentence(problems[0]))
-    except git.GitError as error:
-        raise Invalid(_sentence(str(error))) from error
+            raise Invalid(_sentence(problems[0], path))
+    except (git.GitError, OSError) as error:  # the latter: a path that is too long for this system
+        raise Invalid(_sentence(str(error), path)) from error
     return main_branch
 
 
-def _sentence(text: str) -> str:
-    """git's words as one sentence for the reader."""
+def _sentence(text: str, path: Path) -> str:
+    """git's words as one sentence for the reader, who need not read a very long path again."""
+    named = str(path)
+    if len(named) > 200:
+        text = text.replace(named, f"{named[:100]}…{named[-40:]}")
     return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
