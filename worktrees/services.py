@@ -12,12 +12,15 @@ import os
 import re
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from briefs import trace
@@ -36,6 +39,7 @@ State = Worktree.State
 HALF_MADE: Final = frozenset({State.CREATING, State.PREPARING})
 SETUP_SECONDS: Final = 1800.0  # time limit of a project's setup command
 BUSY_SECONDS: Final = 2.0  # how long a step waits for somebody else's work in the repository
+TIDY_SECONDS: Final = 15.0  # how long one request for all that hold nothing asks git
 LONG_AT_ONCE: Final = 2  # checkouts and removals that one process works on: each holds a thread, for minutes maybe
 PACKET: Final = ".flower/packet.md"  # below the worktree, kept out of git
 
@@ -290,6 +294,66 @@ def ask_removal(worktree: Worktree, *, actor: Actor) -> Worktree:
     return worktree
 
 
+@dataclass(frozen=True)
+class Tidied:
+    """What became of asking for all that hold nothing: how many go, hold work and stay, or were not looked at yet."""
+
+    going: int
+    kept: int
+    unseen: int
+
+
+def remove_empty(rows: QuerySet[Worktree], *, actor: Actor, seconds: float = TIDY_SECONDS) -> Tidied:
+    """Ask for the removal of all ephemeral worktrees among ``rows`` that nobody works in and that hold nothing.
+
+    git is asked of each, for at most ``seconds`` in all. Their branches stay, and each removal still captures first.
+    """
+    going = kept = 0
+    deadline = time.monotonic() + seconds
+    idle = [worktree for worktree in idle_among(rows) if is_idle(worktree)]
+    for worktree in idle:
+        if time.monotonic() > deadline:
+            break
+        try:
+            if holds_nothing(worktree):
+                ask_removal(worktree, actor=actor)
+                going += 1
+                continue
+        except Conflict:
+            pass  # somebody began to work there in this moment
+        kept += 1
+    return Tidied(going, kept, len(idle) - going - kept)
+
+
+def idle_among(rows: QuerySet[Worktree]) -> QuerySet[Worktree]:
+    """Those that were made for one piece of work and may be removed, as far as their rows tell."""
+    return rows.filter(keep=Worktree.Keep.EPHEMERAL, state__in=[State.READY, State.FAILED]).order_by("pk")
+
+
+def is_idle(worktree: Worktree) -> bool:
+    """Whether no higher room keeps it, and no process runs there."""
+    running = Process.objects.filter(cwd=worktree.path).exclude(phase__in=Process.ENDED)
+    return not any(check(worktree) for check in _guards) and not running.exists()
+
+
+def holds_nothing(worktree: Worktree) -> bool:
+    """Whether a checkout has no uncommitted work, and no commit that is not on MAIN's branch or captured already.
+
+    What git cannot say, and a folder that is missing (its disk may come back), is taken for work.
+    """
+    if not worktree.checkout.is_dir():
+        return worktree.state == State.FAILED  # it was never made
+    repo = repository(worktree.project)
+    try:
+        found = repo.status(worktree.checkout)
+        if not found.clean or found.in_progress or found.head is None:
+            return False
+        known = [worktree.base_sha, worktree.project.main_branch, worktree.captured_sha]
+        return any(repo.is_ancestor(found.head, commit) for commit in known if commit)
+    except (git.GitError, OSError):
+        return False
+
+
 def remove(worktree: Worktree, *, actor: Actor) -> Worktree:
     """Take a worktree away. Uncommitted, untracked and unmerged work is captured under a private ref first.
 
@@ -307,7 +371,7 @@ def remove(worktree: Worktree, *, actor: Actor) -> Worktree:
                 _capture(repo, worktree, actor)
                 repo.discard_changes(worktree.checkout)
             repo.remove_worktree(worktree.checkout)
-    except git.GitError as error:
+    except (git.GitError, OSError) as error:
         why = f"Worktree {worktree.name} was not removed: {error}"
         if not isinstance(error, git.LockBusy):  # then the next sweep tries again
             Worktree.objects.filter(pk=worktree.pk).update(failure=why)
