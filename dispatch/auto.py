@@ -23,7 +23,7 @@ from daemons.services import programs
 from dispatch import lifecycle, services
 from dispatch.models import ACTIVE, DispatchRequest, State
 from flower import live
-from flower.errors import Refusal
+from flower.errors import Conflict, Invalid, Refusal
 from flower.lifecycle import words
 
 log = structlog.stdlib.get_logger(__name__)
@@ -96,6 +96,20 @@ def _agent(brief: Brief) -> tuple[str, str]:
     except Refusal as refusal:
         return "", refusal.sentence
     return program.name, ""
+
+
+def agent_to_run(brief: Brief, agent: str, run: bool | None) -> str:
+    """The program that a dispatch starts, empty for none: ``run`` says that one is to be started, or that none is.
+
+    None leaves that to whether an agent is named. Raises Refusal when none is named and none is the usual one.
+    """
+    if run is False and agent:
+        raise Invalid(f"Either {agent} is started, or nobody is: leave out 'agent', or 'run'.")
+    if run and not agent:
+        agent, why_not = _agent(brief)
+        if not agent:
+            raise Conflict(why_not)
+    return agent
 
 
 def _touched_since(brief: Brief, ended: DispatchRequest) -> bool:

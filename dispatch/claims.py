@@ -93,6 +93,16 @@ def claim_next(identity: Identity, *, brief: int | None, lease_seconds: int = LE
     raise NotFound("Nothing is queued for you to claim.")
 
 
+def claim_one(
+    identity: Identity, number: int, *, brief: int | None, lease_seconds: int = LEASE_SECONDS
+) -> DispatchRequest:
+    """Claim one request by its number; with ``brief`` too, only when it is that brief's."""
+    request = find_to_change(identity, number)
+    if brief is not None and request.brief_id != brief:
+        raise Conflict(f"Dispatch {number} is of brief #{request.brief_id}, not of #{brief}; nothing was claimed.")
+    return claim(request, actor=identity.actor, lease_seconds=lease_seconds)
+
+
 def _nothing_queued(brief: Brief) -> str:
     started = DispatchRequest.objects.filter(brief=brief, state__in=ACTIVE).exclude(program=None).first()
     if started:
@@ -142,6 +152,22 @@ def check_holder(request: DispatchRequest, identity: Identity, fence: int | None
     return request.fence if fence is None else fence
 
 
+def check_may_end(request: DispatchRequest, identity: Identity, fence: int | None) -> int | None:
+    """The fence that ending a request carries, if any. An agent ends what it holds; who orchestrates, any request.
+
+    Raises Forbidden when the claim is somebody else's, Conflict when it is not held any more.
+    """
+    if identity.may_orchestrate:
+        return fence
+    held = check_holder(request, identity, fence)
+    if request.state not in HELD:
+        raise Conflict(
+            f"Dispatch {request.pk} is {words(request.state)} and not held any more; "
+            "only an operator or the orchestrator may end it."
+        )
+    return held
+
+
 def renew(request: DispatchRequest, fence: int) -> None:
     """Prolong a lease. Raises Conflict for an old fence or a request that is not held any more."""
     until = timezone.now() + timedelta(seconds=request.lease_seconds)
@@ -149,10 +175,7 @@ def renew(request: DispatchRequest, fence: int) -> None:
     if rows.update(lease_expires_at=until) != 1:
         request.refresh_from_db()
         if request.fence != fence:
-            raise Conflict(
-                f"Fence {fence} is old: dispatch {request.pk} was claimed again since (fence {request.fence}). "
-                "Stop working on it."
-            )
+            raise Conflict(lifecycle.wrong_fence(request, fence))
         raise Conflict(f"Dispatch {request.pk} is {words(request.state)}; it is not held any more.")
     request.lease_expires_at = until
 
@@ -176,6 +199,7 @@ def release_expired() -> list[int]:
                 body=body,
                 data={"class": "lease"},
                 expecting=request.fence,
+                why=f"the lease of dispatch {request.pk} ran out",
                 claimed_by=None,
             )
             released.append(request.pk)

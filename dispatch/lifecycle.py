@@ -31,7 +31,7 @@ DISPATCH: Final = table(
         State.PREPARING: {State.RUNNING, State.FINISHED, State.QUEUED, *_ENDS},
         State.RUNNING: {State.FINISHED, State.QUEUED, *_ENDS},
         State.FINISHED: {State.MERGING, State.DONE, *_ENDS},
-        State.MERGING: {State.DONE, State.FINISHED, State.CONFLICTED},
+        State.MERGING: {State.DONE, State.FINISHED, State.CONFLICTED, State.CANCELLED},
         State.DONE: set(),
         State.CONFLICTED: set(),
         State.FAILED: set(),
@@ -49,15 +49,17 @@ def move(
     body: str = "",
     data: dict[str, Any] | None = None,
     expecting: int | None = None,
+    among: frozenset[State] | None = None,
     why: str = "",
     **values: Any,
 ) -> DispatchRequest:
     """Move a request from a state from which ``to`` is legal, and write ``values`` with it.
 
     ``kind``, ``body`` and ``data`` are the trace entry (none without a kind). With ``expecting`` the move happens only
-    while that is the request's fence. Raises Conflict when somebody else was first, or the move is illegal.
+    while that is the request's fence, with ``among`` only from one of those states. Raises Conflict when somebody else
+    was first, or the move is illegal.
     """
-    values |= {"state": to}
+    values |= {"state": to, "stumbles": 0, "landing": False}
     if to not in ACTIVE:
         values |= {"only_active": None, "ended_at": timezone.now()}
     if to not in HELD:
@@ -69,6 +71,10 @@ def move(
         rows = DispatchRequest.objects.filter(pk=request.pk, state__in=DISPATCH.sources(to))
         if expecting is not None:
             rows = rows.filter(fence=expecting)
+        if among is not None:
+            rows = rows.filter(state__in=among)
+        if to == State.CANCELLED:
+            rows = rows.filter(landing=False)
         if rows.update(**values) != 1:
             _explain(request, to, expecting)
         request.refresh_from_db()
@@ -113,12 +119,21 @@ def _explain(request: DispatchRequest, to: str, fence: int | None) -> None:
     """Raise the sentence that says why a conditional move found no row."""
     request.refresh_from_db()
     if fence is not None and request.fence != fence:
-        raise Conflict(
-            f"Fence {fence} is old: dispatch {request.pk} was claimed again since (the fence is {request.fence} now). "
-            "Stop working on it."
-        )
+        raise Conflict(wrong_fence(request, fence))
+    if request.landing and to == State.CANCELLED:
+        raise Conflict(f"Dispatch {request.pk} is put on its branch in this moment: it is too late to call it off.")
     DISPATCH.check(f"Dispatch {request.pk}", request.state, to)
     raise Conflict(f"Dispatch {request.pk} is {words(request.state)} already.")
+
+
+def wrong_fence(request: DispatchRequest, fence: int) -> str:
+    """The sentence for a write that carries another fence than the request's."""
+    if not 0 < fence < request.fence:
+        return f"Dispatch {request.pk} was never claimed with fence {fence}; send the one that your claim was given."
+    return (
+        f"Fence {fence} is old: dispatch {request.pk} was claimed again since (the fence is {request.fence} now). "
+        "Stop working on it."
+    )
 
 
 def roll_up(brief: Brief, actor: Actor, why: str = "") -> None:
@@ -126,6 +141,9 @@ def roll_up(brief: Brief, actor: Actor, why: str = "") -> None:
     if brief.is_terminal or brief.status == Status.DEFERRED:
         return
     to = rolled_up_status(brief)
+    if to == Status.DISPATCHED and brief.status == Status.IN_PROGRESS:  # nobody holds it any more, and it waits again
+        brief_lifecycle.roll_up(brief, Status.PLANNED, actor=actor, why=why)
+        brief.refresh_from_db()
     if to and to != brief.status and brief_lifecycle.BRIEF.may(brief.status, to):
         if to == Status.COMPLETE and brief.questions.filter(answered_at=None).exists():
             to = Status.IN_REVIEW if brief.status == Status.IN_PROGRESS else brief.status
@@ -143,7 +161,7 @@ def rolled_up_status(brief: Brief) -> str:
     if states & {State.FINISHED, State.MERGING}:
         return Status.IN_REVIEW
     if State.QUEUED in states:
-        return Status.DISPATCHED if brief.status not in {Status.IN_PROGRESS, Status.IN_REVIEW} else ""
+        return Status.DISPATCHED if brief.status != Status.IN_REVIEW else ""
     rows = DispatchRequest.objects.filter(brief=brief).order_by("-pk").values_list("state", "kind")
     newest, kind = rows.first() or ("", "")
     if newest == State.DONE and kind != DispatchRequest.Kind.DESIGN:

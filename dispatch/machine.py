@@ -3,6 +3,9 @@
 ``advance`` may be called at any time, by anybody, as often as one likes: by a kick when something changed, by the sweep
 every few seconds. A lock per request (released by the kernel when its holder is killed) lets one work at a time, and
 every step finds out what is done already. So a killed worker costs a few seconds and never a result.
+
+What nobody foresaw (a full disk, a folder that somebody took away, a bug) is logged and tried again by the next sweeps,
+so that a hiccup repairs itself. What stays ends the step after a few tries, with a sentence for whoever waits for it.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Final
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from briefs.models import Actor
@@ -26,7 +29,7 @@ from daemons.models import Process
 from daemons.services import processes
 from daemons.terminal import HolderError
 from dispatch import auto, claims, lifecycle, merging, packets, services
-from dispatch.models import ACTIVE, HELD, DispatchRequest, State
+from dispatch.models import ACTIVE, HELD, DispatchRequest, GateRun, State
 from flower import live, logs
 from flower.errors import Conflict, Refusal
 from transcripts.owners import Owner
@@ -36,6 +39,7 @@ from worktrees import services as worktrees
 from worktrees.models import Worktree
 
 log = structlog.stdlib.get_logger(__name__)
+TRIES: Final = 5  # of a step that fails in a way that nobody foresaw; a sweep lies between two
 FAREWELL: Final = timedelta(seconds=10)  # how long an agent may go on after its work was merged
 
 
@@ -57,9 +61,35 @@ def _advance(number: int) -> None:
     while request := rows.filter(pk=number).first():
         before = request.state
         with logs.bound(brief=request.brief_id, dispatch=request.pk, process=request.process_id):
-            _STEPS.get(before, _clean_up)(request)
+            try:
+                _STEPS.get(before, _clean_up)(request)
+            except Exception as error:  # whatever it was: somebody waits for this request
+                _stumble(request, before, error)
+            else:
+                DispatchRequest.objects.filter(pk=number, state=before, stumbles__gt=0).update(stumbles=0)
         if DispatchRequest.objects.values_list("state", flat=True).get(pk=number) == before:
             return
+
+
+def _stumble(request: DispatchRequest, state: str, error: Exception) -> None:
+    """Note that a step failed in a way nobody foresaw; the last of its tries ends it. Somebody was first: nothing."""
+    rows = DispatchRequest.objects.filter(pk=request.pk, state=state)
+    if isinstance(error, Refusal) and not rows.exists():
+        return  # somebody else was first, and that is what the refusal says
+    if request.stumbles < TRIES:  # what goes on after that (an ended request's worktree, say) need not fill the log
+        log.exception("a step failed", step=state, exc_info=error)
+    if rows.update(stumbles=F("stumbles") + 1) != 1:
+        return
+    request.refresh_from_db()
+    if request.stumbles < TRIES or not request.is_active:
+        return
+    what = error.sentence if isinstance(error, Refusal) else f"{type(error).__name__}: {error}"
+    why = f"flower could not go on, {TRIES} times: {logs.redact(what)[:500]}"
+    if state == State.MERGING:
+        merging.give_up(request, why)
+        return
+    with contextlib.suppress(Conflict):  # somebody was first
+        services.fail(request, why, actor=actors.system(), failure_class="internal", expecting=request.fence)
 
 
 def _start(request: DispatchRequest) -> None:
@@ -86,6 +116,8 @@ def _prepare(request: DispatchRequest) -> None:
     elif worktree.state in {Worktree.State.REMOVING, Worktree.State.REMOVED}:
         _fail(request, f"Worktree {worktree.name} was removed before the work in it began; dispatch the brief again.")
     elif worktree.state == Worktree.State.READY:
+        if worktree.is_missing:  # its disk may come back: tried again
+            raise Conflict(f"The folder of worktree {worktree.name} is gone: {worktree.path}.")
         _run(request, worktree)
 
 
@@ -201,7 +233,8 @@ def _finish(request: DispatchRequest) -> None:
 
 
 def _clean_up(request: DispatchRequest) -> None:
-    """After the end: the agent is stopped, and the ephemeral worktree of merged work is removed."""
+    """After the end: agent, setup command and gate are stopped; the ephemeral worktree of merged work is removed."""
+    merging.clear_away(request)
     process = request.process
     if process is not None and not processes.observe(process).has_ended:
         since = request.ended_at or timezone.now()
@@ -209,6 +242,9 @@ def _clean_up(request: DispatchRequest) -> None:
             processes.stop(process)
         return
     worktree = request.worktree
+    if worktree is not None and worktree.state in worktrees.HALF_MADE:
+        worktrees.abandon(worktree, f"Dispatch {request.pk} ended ({request.state}) before the worktree was ready.")
+        return
     if worktree is None or request.state != State.DONE or not _may_go(worktree):
         return
     with contextlib.suppress(Refusal):  # the reason is kept with the worktree, where its page shows it
@@ -247,13 +283,15 @@ def unfinished() -> list[int]:
         | Q(state=State.FINISHED, project__auto_merge=True, failure_class="")
     )
     idle_agent = ~Q(state__in=ACTIVE) & Q(process__phase__in=[Process.Phase.STARTING, Process.Phase.RUNNING])
+    gate_left = ~Q(state__in=ACTIVE) & Q(Exists(GateRun.objects.filter(request=OuterRef("pk"), passed=None)))
+    half_made = ~Q(state__in=ACTIVE) & Q(worktree__state__in=worktrees.HALF_MADE)
     worktree_left = Q(
         state=State.DONE,
         worktree__keep=Worktree.Keep.EPHEMERAL,
         worktree__state__in=[Worktree.State.READY, Worktree.State.REMOVING],
         worktree__failure="",
     )
-    rows = DispatchRequest.objects.filter(todo | idle_agent | worktree_left)
+    rows = DispatchRequest.objects.filter(todo | idle_agent | gate_left | half_made | worktree_left)
     return list(rows.order_by("pk").values_list("pk", flat=True))
 
 

@@ -2,6 +2,7 @@
 
 merge-tree -> a commit of the merged tree, in no branch yet -> the project's gates in a scratch worktree of it ->
 compare-and-swap of the ref -> a two-way refresh of MAIN's files that refuses rather than overwrites local changes.
+Until the swap it may be called off: either the cancel's UPDATE finds the row, or the one that marks it as ``landing``.
 
 Every step is repeatable. The commit's id is kept before the ref moves, so a successor of a killed worker can tell
 whether it landed; the gates run in holders, so it finds them running or ended. If a step fails, everything is as it
@@ -10,6 +11,7 @@ was, the request is ``finished`` again, and the reason stands on the trace.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -88,6 +90,8 @@ def step(request: DispatchRequest) -> None:
             # This is no refusal any more. The reason is shown, and the sweep tries the rest again until it works.
             why = f"The merge has landed, but MAIN's files do not show it yet: {error}"
             DispatchRequest.objects.filter(pk=request.pk).update(failure=why)
+        elif isinstance(error, OSError):
+            raise  # a hiccup of the disk, maybe: tried again a few times (dispatch/machine.py)
         else:
             _refuse(request, "git", f"The merge stopped: {error}")
     finally:
@@ -97,6 +101,33 @@ def step(request: DispatchRequest) -> None:
     scratch = _scratch(request)
     if request.state != State.MERGING and scratch.is_dir():
         _remove_scratch(request, scratch)  # last: the verdict stands, whatever becomes of the folder
+
+
+def give_up(request: DispatchRequest, sentence: str) -> None:
+    """End a merge whose step failed again and again in a way that nobody foresaw: refused, and the next one's turn.
+
+    One that has landed already is no refusal: the reason is shown, and the sweep goes on trying to finish it.
+    """
+    assert request.project is not None
+    if _has_landed(request, worktrees.repository(request.project)):
+        why = f"The merge has landed, but its record is not finished yet: {sentence}"
+        DispatchRequest.objects.filter(pk=request.pk, state=State.MERGING).update(failure=why)
+        return
+    with contextlib.suppress(Conflict):  # somebody was first
+        _refuse(request, "internal", sentence)
+    _end_turn(request)
+
+
+def clear_away(request: DispatchRequest) -> None:
+    """After the end of a request: stop the gates that still run, record how each ended, and pass the turn on."""
+    for run in request.gate_runs.filter(passed=None).select_related("process"):
+        process = run.process
+        if process is not None and not processes.observe(process).has_ended:
+            processes.stop(process)  # the next sweep records its end
+        else:
+            _record(run)
+    if MergeLock.objects.filter(request=request).exists():
+        _end_turn(request)
 
 
 # --- one at a time ----------------------------------------------------------------------------------------------------
@@ -168,7 +199,11 @@ def _plan(request: DispatchRequest, repository: git.Repository, old: str) -> boo
     result = repository.merge_tree(old, request.head_sha)
     if result.conflicts:
         files = ", ".join(f"`{name}`" for name in result.conflicts[:20])
-        body = f"The work conflicts with {request.project.main_branch} in {files}. Dispatch a rework on top of it."
+        main = request.project.main_branch
+        body = (
+            f"The work conflicts with {main} in {files}. Dispatch a rework: it begins from {main}, and its packet says "
+            f"how to take over what is on `{request.branch}`."
+        )
         lifecycle.move(
             request,
             State.CONFLICTED,
@@ -183,7 +218,7 @@ def _plan(request: DispatchRequest, repository: git.Repository, old: str) -> boo
     commit = repository.commit_tree(result.tree, [old, request.head_sha], _message(request))
     attempt = F("merge_attempt") + (1 if request.target_sha else 0)
     rows = DispatchRequest.objects.filter(pk=request.pk, state=State.MERGING)
-    if rows.update(target_sha=old, merge_sha=commit, merge_attempt=attempt) != 1:
+    if rows.update(target_sha=old, merge_sha=commit, merge_attempt=attempt, landing=False) != 1:
         return False
     request.refresh_from_db()
     return True
@@ -222,13 +257,14 @@ def _gates_passed(request: DispatchRequest, repository: git.Repository) -> bool:
     if not gates:
         return True
     scratch = _scratch(request)
-    if not scratch.is_dir():
+    if not run_so_far or not scratch.is_dir():
         scratch.parent.mkdir(parents=True, exist_ok=True)
-        with repository.lock():
-            repository.add_scratch(scratch, request.merge_sha)
-    if not run_so_far:
-        repository.fill_worktree(scratch, request.merge_sha)
+        with repository.lock(worktrees.BUSY_SECONDS):
+            repository.add_scratch(scratch, request.merge_sha)  # again, too: git may have been killed half-way
+        worktrees.fill(repository, scratch, request.merge_sha)
     for ordinal, command in enumerate(gates, 1):
+        if not DispatchRequest.objects.filter(pk=request.pk, state=State.MERGING).exists():
+            return False  # called off
         run = _gate_run(request, ordinal, command, scratch)
         if run.passed is None:
             _run_gate(run, request.project.gate_seconds)
@@ -256,10 +292,10 @@ def _remove_scratch(request: DispatchRequest, scratch: Path) -> None:
     assert request.project is not None
     repository = worktrees.repository(request.project)
     try:
-        with repository.lock():
+        with worktrees.long_work(), repository.lock(worktrees.BUSY_SECONDS):
             repository.remove_scratch(scratch)
     except git.LockBusy:
-        pass  # somebody has the repository: the next sweep again
+        pass  # somebody has the repository, or all places are taken: the next sweep again
     except git.GitError as error:
         if scratch not in _told:
             _told.add(scratch)
@@ -317,16 +353,26 @@ def _run_gate(run: GateRun, seconds: float) -> None:
         time.sleep(0.02)
         processes.observe(process)
     if process.has_ended:
-        run.passed = process.exit_code == 0
-        run.why = _gate_verdict(process, seconds)[:200]
-        run.tail = processes.tail(process, TAIL_BYTES)
-        run.ended_at = process.ended_at
-        run.save(update_fields=["passed", "why", "tail", "ended_at"])
+        _record(run)
 
 
-def _gate_verdict(process: Process, seconds: float) -> str:
+def _record(run: GateRun) -> None:
+    """Write down how a gate ended."""
+    process = run.process
+    run.passed = process is not None and process.exit_code == 0
+    run.why = _gate_verdict(run)[:200] if process is not None else "was not run"
+    run.tail = processes.tail(process, TAIL_BYTES) if process is not None else ""
+    run.ended_at = process.ended_at if process is not None else timezone.now()
+    run.save(update_fields=["passed", "why", "tail", "ended_at"])
+
+
+def _gate_verdict(run: GateRun) -> str:
+    process, project = run.process, run.request.project
+    assert process is not None and project is not None
     if process.reason == "time limit":
-        return f"ran longer than its limit of {seconds:,.0f} s"
+        return f"ran longer than its limit of {project.gate_seconds:,} s"
+    if process.reason == "stopped":
+        return "was stopped"
     if process.phase == Process.Phase.LOST:
         return "was lost with its holder"
     return process.error or f"exited with {process.exit_code}" if process.exit_signal is None else process.state
@@ -337,12 +383,14 @@ def _land(request: DispatchRequest, repository: git.Repository, target: str) -> 
     assert request.project is not None
     old, new = request.target_sha, request.merge_sha
     branch = request.project.main_branch
-    with repository.lock():
+    with repository.lock(worktrees.BUSY_SECONDS):
         checked_out = repository.head_branch() == branch
         if checked_out:
             _finish_earlier(request, repository)
             _await_index(repository)
         in_the_way = repository.refresh_would_overwrite(old, new) if checked_out else []
+        if not in_the_way and not _may_land(request):
+            return
         if not in_the_way:
             repository.compare_and_swap(target, new, old, f"flower: merge #{request.brief_id}")
             if checked_out:
@@ -368,6 +416,11 @@ def _take_back(repository: git.Repository, target: str, old: str, new: str, why:
         raise
     except git.GitError as error:
         raise why from error
+
+
+def _may_land(request: DispatchRequest) -> bool:
+    """Mark the point from which it is too late to call the merge off; False when that has happened."""
+    return DispatchRequest.objects.filter(pk=request.pk, state=State.MERGING).update(landing=True) == 1
 
 
 def _finish_earlier(request: DispatchRequest, repository: git.Repository) -> None:
@@ -403,7 +456,7 @@ def _after_landing(request: DispatchRequest, repository: git.Repository, current
     """The ref has moved already: a killed worker got this far. Finish MAIN's files and the record."""
     assert request.project is not None
     behind = ""
-    with repository.lock():
+    with repository.lock(worktrees.BUSY_SECONDS):
         # Else somebody committed on top of it since: a person in MAIN, which shows it then, or the next merge, which
         # has brought MAIN's files along.
         if current == request.merge_sha:

@@ -75,7 +75,9 @@ class DispatchRequest(models.Model):
     merge_sha = models.CharField(
         max_length=64, blank=True, help_text="the commit that the merge put on the target branch"
     )
+    landing = models.BooleanField(default=False, help_text="the ref is being moved: too late to call the merge off")
     main_behind = models.CharField(max_length=300, blank=True, help_text="why MAIN's files do not show the merge yet")
+    stumbles = models.PositiveSmallIntegerField(default=0, help_text="unexpected errors of its step, one after another")
     failure_class = models.CharField(max_length=20, blank=True)
     failure = models.TextField(blank=True)
     merge_by = models.ForeignKey("briefs.Actor", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
@@ -101,6 +103,16 @@ class DispatchRequest(models.Model):
     @property
     def is_held(self) -> bool:
         return self.state in HELD
+
+    @property
+    def has_work(self) -> bool:
+        """Whether its agent said that work is finished on the branch: what a rework takes over."""
+        return bool(self.head_sha) and not self.no_changes and self.kind != self.Kind.DESIGN
+
+    @property
+    def is_stuck(self) -> bool:
+        """Finished work whose merge was refused: a red gate, say. A rework may take its place."""
+        return self.state == State.FINISHED and bool(self.failure_class) and self.kind != self.Kind.DESIGN
 
 
 class GateRun(models.Model):

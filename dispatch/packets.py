@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,7 @@ from django.template.loader import render_to_string
 from django.utils.text import slugify
 
 from briefs.models import Brief, Project, TraceEntry
+from dispatch.models import DispatchRequest, GateRun
 
 PROMPT: Final = "You work on flower brief #{brief}. Read the file {packet} and do what it says."
 _TELLING: Final = [
@@ -18,11 +20,52 @@ _TELLING: Final = [
     TraceEntry.Kind.ANSWER,
     TraceEntry.Kind.FAILED,
     TraceEntry.Kind.COMPLETED,
+    TraceEntry.Kind.GATE,
+    TraceEntry.Kind.MERGE,
+    TraceEntry.Kind.REFUSED,
 ]
+_FILES: Final = 100  # files in conflict that a packet names
+_TAIL: Final = 4_000  # characters of a gate's output
 
 
-def render(brief: Brief, project: Project, *, kind: str, branch: str, base: str, base_sha: str, worktree: Path) -> str:
-    """The packet's text for one request on ``brief``."""
+@dataclass(frozen=True)
+class Earlier:
+    """The request whose work is to be reworked. ``head`` is empty when it left no commit on top of its base."""
+
+    request: DispatchRequest
+    head: str
+
+    @property
+    def conflicts(self) -> list[str]:
+        """The files that its last merge could not merge."""
+        merges = TraceEntry.objects.filter(brief=self.request.brief_id, kind=TraceEntry.Kind.MERGE).order_by("-seq")
+        rows = (data for data in merges.values_list("data", flat=True)[:20] if data.get("dispatch") == self.request.pk)
+        return next((list(data.get("conflicts", []))[:_FILES] for data in rows), [])
+
+    @property
+    def gate(self) -> GateRun | None:
+        """The gate that was red in its last attempt to merge."""
+        runs = GateRun.objects.filter(request=self.request, attempt=self.request.merge_attempt, passed=False)
+        return runs.first()
+
+    @property
+    def gate_said(self) -> str:
+        """The end of that gate's output, as it may stand in a fenced block."""
+        return self.gate.tail.strip()[-_TAIL:].replace("```", "` ` `") if self.gate else ""
+
+
+def render(
+    brief: Brief,
+    project: Project,
+    *,
+    kind: str,
+    branch: str,
+    base: str,
+    base_sha: str,
+    worktree: Path,
+    earlier: Earlier | None = None,
+) -> str:
+    """The packet's text for one request on ``brief``; with ``earlier``, what is to be reworked."""
     newest = TraceEntry.objects.filter(brief=brief, kind__in=_TELLING).order_by("-seq")[:12]
     context = {
         "brief": brief,
@@ -34,6 +77,7 @@ def render(brief: Brief, project: Project, *, kind: str, branch: str, base: str,
         "worktree": worktree,
         "entries": reversed(newest),
         "document": design_document(brief),
+        "earlier": earlier,
     }
     template = "prompts/design_packet.md" if kind == "design" else "prompts/packet.md"
     return render_to_string(template, context).strip() + "\n"

@@ -30,8 +30,11 @@ DISPATCHABLE: Final = frozenset(
 )
 
 
-def explain(brief: Brief, *, beside: bool = False) -> str:
-    """Why a brief cannot be dispatched now: one sentence, empty when it can."""
+def explain(brief: Brief, *, beside: bool = False, instead_of: DispatchRequest | None = None) -> str:
+    """Why a brief cannot be dispatched now: one sentence, empty when it can.
+
+    ``instead_of`` is a request that would end with it: finished work whose merge was refused.
+    """
     if brief.is_terminal:
         return f"Brief #{brief.pk} is {words(brief.status)}: dispatch is closed. Reopen it first."
     if brief.status not in DISPATCHABLE:
@@ -40,7 +43,10 @@ def explain(brief: Brief, *, beside: bool = False) -> str:
         return f"Brief #{brief.pk} belongs to no project; say on which repository the work happens."
     if waits := brief.waits_for():
         return f"Brief #{brief.pk} is blocked: it waits for {', '.join(waits)}."
-    active = None if beside else DispatchRequest.objects.filter(brief=brief, state__in=ACTIVE).first()
+    rows = DispatchRequest.objects.filter(brief=brief, state__in=ACTIVE)
+    if instead_of is not None and instead_of.is_stuck:
+        rows = rows.exclude(pk=instead_of.pk)
+    active = None if beside else rows.first()
     if active is not None:
         return f"Dispatch {active.pk} of brief #{brief.pk} is {words(active.state)} already; one at a time."
     return ""
@@ -56,39 +62,101 @@ def dispatch(
     base: str = "",
     worktree: Worktree | None = None,
     beside: bool = False,
+    reworks: DispatchRequest | None = None,
 ) -> DispatchRequest:
     """Hand a brief to an agent. With ``agent`` (a program's name) flower starts it; without, some agent claims it.
 
     Without a ``kind`` it is a fresh start, or a design pass where the brief's design-loop is on.
 
     ``base`` is resolved to a commit now, so that the work begins where it was meant to. ``beside`` allows a second
-    active request. Raises Refusal with the reason, and changes nothing.
+    active request. A rework's packet tells of the request that it ``reworks`` (the brief's newest one, if not said);
+    where that is finished and its merge was refused, it ends with this. Raises Refusal with the reason, and changes
+    nothing.
     """
     if kind and kind not in DispatchRequest.Kind.values:
         raise Invalid(f"'{kind}' is no kind of dispatch; it is one of {', '.join(DispatchRequest.Kind.values)}.")
-    if reason := explain(brief, beside=beside):
-        raise Conflict(reason)
     kind = kind or (DispatchRequest.Kind.DESIGN if brief.design_loop else DispatchRequest.Kind.FRESH)
+    earlier = (reworks or _newest_work(brief)) if kind == DispatchRequest.Kind.REWORK else None
+    if reason := explain(brief, beside=beside, instead_of=earlier):
+        raise Conflict(reason)
     project = brief.project
     assert project is not None
     program = programs.find(agent) if agent else None
     if program is not None:
         programs.check_installed(program)
     ordinal = DispatchRequest.objects.filter(brief=brief).count() + 1
-    if worktree is None and kind != DispatchRequest.Kind.DESIGN:
+    told = _earlier(earlier) if earlier is not None else None
+    takes_over = told is not None and told.head  # the design's document comes along with that
+    if worktree is None and kind != DispatchRequest.Kind.DESIGN and not takes_over:
         base = base or base_of_build(brief)
     branch, base, base_sha = _target(project, brief, branch, base, worktree, ordinal)
     with transaction.atomic():
         trace.lock(brief)
         brief.refresh_from_db()
-        if reason := explain(brief, beside=beside):
+        if earlier is not None:
+            earlier.refresh_from_db()
+        if reason := explain(brief, beside=beside, instead_of=earlier):
             raise Conflict(reason)
-        request = _make(brief, project, actor, program, kind, branch, base, base_sha, worktree, beside)
+        if earlier is not None and earlier.is_stuck and not beside:
+            _give_way(earlier, actor)
+            brief.refresh_from_db()
+        request = _make(brief, project, actor, program, kind, branch, base, base_sha, worktree, beside, told)
         data: dict[str, Any] = {"dispatch": request.pk, "agent": agent or None, "branch": branch, "kind": request.kind}
+        if earlier is not None:
+            data["reworks"] = earlier.pk
         trace.append(brief, trace.Kind.DISPATCHED, actor=actor, data=data)
         lifecycle.roll_up(brief, actor)
     live.kick("dispatch.tasks.advance", request.pk)
     return request
+
+
+def retry(request: DispatchRequest, *, actor: Actor) -> DispatchRequest:
+    """The same hand-off once more: the same program, a branch of its own, from the main branch as it is now.
+
+    Where work was finished on the branch it is a rework, which takes that over. Raises Refusal with the reason.
+    """
+    if not may_retry(request):
+        raise Conflict(f"Dispatch {request.pk} is {words(request.state)}; there is nothing to do over.")
+    agent = request.program.name if request.program else ""
+    kind = DispatchRequest.Kind.REWORK if request.has_work else request.kind
+    return dispatch(request.brief, actor=actor, agent=agent, kind=kind, reworks=request)
+
+
+def may_retry(request: DispatchRequest) -> bool:
+    """Whether a request is over without its work being merged, or stuck before that."""
+    return request.state in {State.FAILED, State.CONFLICTED, State.CANCELLED} or request.is_stuck
+
+
+def _newest_work(brief: Brief) -> DispatchRequest | None:
+    """What a rework of the brief would take over: its newest request that does not go on, design passes aside."""
+    rows = DispatchRequest.objects.filter(brief=brief).exclude(kind=DispatchRequest.Kind.DESIGN)
+    rows = rows.exclude(state__in=ACTIVE - {State.FINISHED})
+    return rows.select_related("project", "worktree").order_by("-pk").first()
+
+
+def _earlier(request: DispatchRequest) -> packets.Earlier:
+    """What git says of an earlier request's work: the tip of its branch, if it has commits on top of its base."""
+    if request.project is None:
+        return packets.Earlier(request, "")
+    repository = worktrees.repository(request.project)
+    try:
+        head = request.head_sha or repository.resolve(f"refs/heads/{request.branch}")
+        return packets.Earlier(request, head if repository.count_commits(request.base_sha, head) else "")
+    except git.GitError:  # no such branch (any more)
+        return packets.Earlier(request, "")
+
+
+def _give_way(request: DispatchRequest, actor: Actor) -> None:
+    """End finished work that cannot be merged, for a rework of it. Its failure stays as it is."""
+    lifecycle.move(
+        request,
+        State.FAILED,
+        actor=actor,
+        kind=trace.Kind.FAILED,
+        body=f"Dispatch {request.pk} is not merged; a rework takes its work over.",
+        data={"class": request.failure_class},
+        why=f"dispatch {request.pk} gives way to a rework",
+    )
 
 
 def base_of_build(brief: Brief) -> str:
@@ -108,6 +176,8 @@ def _target(
             raise Invalid(
                 f"Worktree {worktree.name} is {worktree.state} in {worktree.project.slug}; it cannot be used."
             )
+        if worktree.is_missing:
+            raise Invalid(f"The folder of worktree {worktree.name} is gone ({worktree.path}); take another one.")
         branch, base = worktree.branch, base or worktree.base_sha
     branch, base = branch or worktrees.branch_name(brief, ordinal), base or project.main_branch
     _check_length("branch", branch)
@@ -139,6 +209,7 @@ def _make(
     base_sha: str,
     worktree: Worktree | None,
     beside: bool,
+    earlier: packets.Earlier | None,
 ) -> DispatchRequest:
     try:
         with transaction.atomic():
@@ -158,7 +229,14 @@ def _make(
         raise Conflict(f"Brief #{brief.pk} was dispatched by somebody else a moment ago.") from None
     path = worktree.checkout if worktree else worktrees.place(project, worktree_name(request))
     request.packet = packets.render(
-        brief, project, kind=request.kind, branch=branch, base=base, base_sha=base_sha, worktree=path
+        brief,
+        project,
+        kind=request.kind,
+        branch=branch,
+        base=base,
+        base_sha=base_sha,
+        worktree=path,
+        earlier=earlier,
     )
     request.save(update_fields=["packet"])
     return request
@@ -221,10 +299,7 @@ def complete(
     if request.state not in HELD:
         return _completed_before(request, fence, summary, no_changes)
     if fence != request.fence:
-        raise Conflict(
-            f"Fence {fence} is old: dispatch {request.pk} was claimed again since (the fence is {request.fence} now). "
-            "Stop working on it."
-        )
+        raise Conflict(lifecycle.wrong_fence(request, fence))
     head = _check_work(request, no_changes=no_changes)
     with transaction.atomic():
         note_start(request, expecting=fence)
@@ -299,12 +374,28 @@ def _check_work(request: DispatchRequest, *, no_changes: bool) -> str:
     return head
 
 
+def give_up(
+    request: DispatchRequest, why: str, *, identity: Identity, fence: int | None = None, called_off: bool = False
+) -> DispatchRequest:
+    """Fail a request, or call it off, as its holder or as somebody who orchestrates. Raises Refusal otherwise."""
+    expecting = claims.check_may_end(request, identity, fence)
+    among = None if identity.may_orchestrate else HELD
+    end = cancel if called_off else fail
+    return end(request, why, actor=identity.actor, expecting=expecting, among=among)
+
+
 def fail(
-    request: DispatchRequest, why: str, *, actor: Actor, failure_class: str = "agent", expecting: int | None = None
+    request: DispatchRequest,
+    why: str,
+    *,
+    actor: Actor,
+    failure_class: str = "agent",
+    expecting: int | None = None,
+    among: frozenset[State] | None = None,
 ) -> DispatchRequest:
     """End a request that will not be finished.
 
-    ``failure_class`` is a word to filter by: agent, spawn, exited, lost, worktree, cancelled.
+    ``failure_class`` is a word to filter by: agent, spawn, exited, lost, worktree, internal.
     """
     if not why.strip():
         raise Invalid("Say why.")
@@ -317,6 +408,7 @@ def fail(
             body=why.strip(),
             data={"class": failure_class},
             expecting=expecting,
+            among=among,
             failure=why.strip(),
             failure_class=failure_class,
             why=f"dispatch {request.pk} failed",
@@ -325,10 +417,20 @@ def fail(
     return request
 
 
-def cancel(request: DispatchRequest, why: str, *, actor: Actor) -> DispatchRequest:
-    """Call a request off: its agent is stopped, its worktree stays until somebody removes it."""
-    if request.state == State.MERGING:
-        raise Conflict(f"Dispatch {request.pk} is merging; wait for its end.")
+def cancel(
+    request: DispatchRequest,
+    why: str,
+    *,
+    actor: Actor,
+    expecting: int | None = None,
+    among: frozenset[State] | None = None,
+) -> DispatchRequest:
+    """Call a request off: its agent or gate is stopped, its worktree stays until somebody removes it.
+
+    A merge, too, until its ref moves. Raises Conflict when it is too late.
+    """
+    if not why.strip():
+        raise Invalid("Say why.")
     with transaction.atomic():
         lifecycle.move(
             request,
@@ -337,6 +439,8 @@ def cancel(request: DispatchRequest, why: str, *, actor: Actor) -> DispatchReque
             kind=trace.Kind.FAILED,
             body=why.strip(),
             data={"class": "cancelled"},
+            expecting=expecting,
+            among=among,
             failure=why.strip(),
             failure_class="cancelled",
             why=f"dispatch {request.pk} was cancelled",

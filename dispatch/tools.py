@@ -6,8 +6,7 @@ from typing import Any
 
 from briefs.identity import Identity
 from briefs.services.recall import iso
-from dispatch import claims, merging, services
-from dispatch.models import DispatchRequest
+from dispatch import auto, claims, merging, services
 from flower.errors import NotFound
 from flower.toolbox import tool
 from worktrees.models import Worktree
@@ -22,13 +21,17 @@ def brief_dispatch(
     branch: str = "",
     worktree: int | None = None,
     base: str = "",
+    run: bool | None = None,
 ) -> dict[str, Any]:
     """Hand a brief to an agent. `agent` names the program that flower starts; leave it out and an agent claims it.
 
-    `base` is a branch or commit (default: the project's main branch), `worktree` an existing one to work in.
+    `base` is a branch or commit (default: the project's main branch), `worktree` an existing one to work in. `kind`
+    rework takes over the work of a dispatch that was not merged. `run` true starts an agent also where none is named:
+    the project's last one; false leaves the dispatch queued for whoever claims it.
     """
     found = caller.find_brief(brief)
     claims.check_project(caller, found.project_id)
+    agent = auto.agent_to_run(found, agent, run)
     request = services.dispatch(
         found,
         actor=caller.actor,
@@ -59,7 +62,7 @@ def brief_claim(
     Keep the `fence` and send it with progress and completion; report progress before `lease_expires` to keep the claim.
     """
     if dispatch is not None:
-        request = claims.claim(claims.find_to_change(caller, dispatch), actor=caller.actor, lease_seconds=lease_seconds)
+        request = claims.claim_one(caller, dispatch, brief=brief, lease_seconds=lease_seconds)
     else:
         request = claims.claim_next(caller, brief=brief, lease_seconds=lease_seconds)
     return {
@@ -105,10 +108,15 @@ def brief_dispatch_complete(
     return {"dispatch": request.pk, "status": request.state}
 
 
-@tool("o")
-def brief_dispatch_cancel(caller: Identity, dispatch: int, why: str) -> dict[str, Any]:
-    """Call a dispatch off. Its agent is stopped; its worktree and branch stay."""
-    request = services.cancel(claims.find_to_change(caller, dispatch), why, actor=caller.actor)
+@tool("rao")
+def brief_dispatch_cancel(caller: Identity, dispatch: int, why: str, fence: int | None = None) -> dict[str, Any]:
+    """Call a dispatch off, with the reason: its agent is stopped; its worktree and branch stay.
+
+    Agents call off what they hold; the orchestrator any, also a merge until its commit is on the branch.
+    """
+    request = services.give_up(
+        claims.find_to_change(caller, dispatch), why, identity=caller, fence=fence, called_off=True
+    )
     return {"ok": True, "dispatch": request.pk, "status": request.state}
 
 
@@ -116,10 +124,11 @@ def brief_dispatch_cancel(caller: Identity, dispatch: int, why: str) -> dict[str
 def brief_dispatch_fail(
     caller: Identity, why: str, dispatch: int | None = None, fence: int | None = None
 ) -> dict[str, Any]:
-    """Give up a dispatch that you hold, with the reason. The brief goes back to planned."""
-    request: DispatchRequest = claims.find_to_change(caller, dispatch)
-    held = claims.check_holder(request, caller, fence)
-    services.fail(request, why, actor=caller.actor, expecting=held)
+    """Give up a dispatch that you hold, with the reason. The brief goes back to planned.
+
+    Once it is finished only the orchestrator may.
+    """
+    request = services.give_up(claims.find_to_change(caller, dispatch), why, identity=caller, fence=fence)
     return {"ok": True, "dispatch": request.pk, "status": request.state}
 
 

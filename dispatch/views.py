@@ -67,6 +67,8 @@ def panel(request: Request, brief: Brief, refused: Refused | None) -> dict[str, 
         "why_not": why_not,
         "typed": typed,
         "to_merge": _to_merge(request, shown),
+        "to_rework": _to_rework(request, brief, shown),
+        "kind": DispatchRequest.Kind.REWORK if shown and shown[0].has_work and services.may_retry(shown[0]) else "",
         "last_agent": next((row.program.name for row in shown if row.program), ""),
         "kinds": [kind for kind in DispatchRequest.Kind.values if kind != DispatchRequest.Kind.DESIGN],
         "worktrees": _free_worktrees(brief),
@@ -81,7 +83,8 @@ def _free_worktrees(brief: Brief) -> list[Worktree]:
     if brief.project is None:
         return []
     ready = Worktree.objects.filter(project=brief.project, state=Worktree.State.READY)
-    return list(ready.exclude(dispatch_requests__state__in=HELD).distinct().order_by("-pk")[:30])
+    free = ready.exclude(dispatch_requests__state__in=HELD).distinct().order_by("-pk")[:30]
+    return [worktree for worktree in free if not worktree.is_missing]
 
 
 def _waves(brief: Brief) -> waves.Graph | None:
@@ -107,6 +110,14 @@ def _to_merge(request: Request, shown: list[DispatchRequest]) -> DispatchRequest
     """Finished work that this person may merge: the one action that matters on the page then."""
     finished = (row for row in shown if row.state == State.FINISHED and row.kind != DispatchRequest.Kind.DESIGN)
     return next(finished, None) if request.identity.may_orchestrate else None
+
+
+def _to_rework(request: Request, brief: Brief, shown: list[DispatchRequest]) -> DispatchRequest | None:
+    """Finished work whose merge was refused, and that a rework may take the place of."""
+    stuck = next((row for row in shown if row.is_stuck), None)
+    if stuck is None or not request.identity.may_orchestrate or services.explain(brief, instead_of=stuck):
+        return None
+    return stuck
 
 
 @require_POST
@@ -219,10 +230,10 @@ def show_dispatch(
         "runs": runs,
         "refused": refused,
         "may_merge": found.state == State.FINISHED and request.identity.may_orchestrate,
-        "may_cancel": found.is_active and found.state != State.MERGING and request.identity.may_orchestrate,
-        "may_retry": found.state in {State.FAILED, State.CONFLICTED, State.CANCELLED}
+        "may_cancel": found.is_active and not found.landing and request.identity.may_orchestrate,
+        "may_retry": services.may_retry(found)
         and request.identity.may_orchestrate
-        and not services.explain(found.brief),
+        and not services.explain(found.brief, instead_of=found),
         "head": found.head_sha,
     }
     template = "dispatch/_dispatch.html" if request.htmx else "dispatch/dispatch.html"
@@ -323,14 +334,11 @@ def cancel(request: Request, number: int) -> HttpResponse:
 
 @require_POST
 def retry(request: Request, number: int) -> HttpResponse:
-    """The same hand-off once more: the same program, a branch of its own, begun from the main branch as it is now."""
     found = claims.find(request.identity, number)
     try:
         request.identity.require_orchestrator()
         claims.check_project(request.identity, found.brief.project_id)
-        agent = found.program.name if found.program else ""
-        kind = DispatchRequest.Kind.REWORK if found.state == State.CONFLICTED else found.kind
-        made = services.dispatch(found.brief, actor=request.identity.actor, agent=agent, kind=kind)
+        made = services.retry(found, actor=request.identity.actor)
     except Refusal as refusal:
         return _refuse(request, found, refusal, "retry")
     return redirect(reverse("dispatch", args=[made.pk]))

@@ -2,21 +2,47 @@
 
 Worker, beat and watch leave a *pulse*, a file in the run folder that holds their process id and whose time is renewed,
 by which ``make up`` and container health checks see that they work and do not merely exist.
+
+The worker has few threads (flower/up.py), and the sweep needs one every few seconds. So what may hold a thread for
+minutes is counted: checkouts and removals in worktrees/services.py, questions to a model here.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any, Final
 
-from celery import Celery
+from celery import Celery, Task
 from celery.signals import worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flower.settings")
 
 PULSE_SECONDS: Final = 5.0
 
-app = Celery("flower")
+ASKING: Final = frozenset({"briefs.tasks.refine", "transcripts.tasks.reword"})  # these wait for a model's answer
+ASKING_AT_ONCE: Final = 2
+
+_asking: Final = threading.BoundedSemaphore(ASKING_AT_ONCE)
+
+
+class ShortTask(Task):
+    """Every task of ours. One that would wait for a model while others do is dropped: the sweeps kick it again."""
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.name not in ASKING:
+            return super().__call__(*args, **kwargs)
+        if not _asking.acquire(blocking=False):
+            return None
+        try:
+            return super().__call__(*args, **kwargs)
+        finally:
+            _asking.release()
+
+
+app = Celery("flower", task_cls=ShortTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

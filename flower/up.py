@@ -28,7 +28,7 @@ from flower.supervisor import Child, Program, Supervisor, tell
 OLDEST_GIT: Final = (2, 38)  # git merge-tree --write-tree
 PATIENCE: Final = 180.0  # seconds until a start is given up: a loaded machine was seen to need 106
 DEATHS_AT_START: Final = 4  # a process that dies this often before it was ever ready will not get better
-WORKER_THREADS: Final = 4
+WORKER_THREADS: Final = 6  # two fill or remove worktrees, two ask a model, the others are for what is short
 SETTINGS: Final = "flower.settings"
 
 

@@ -1,6 +1,8 @@
 """Worktrees: made, filled, prepared and removed. Each step may be repeated after any crash and goes on where it was.
 
 Slow work (git, the setup command) stays outside transactions; the row says what is wanted and how far it got.
+Nothing here waits long for its turn: what finds the repository or all places taken gives its thread back, and the next
+sweep tries again. Else a few slow checkouts would hold every thread of the worker, the sweep's too.
 """
 
 from __future__ import annotations
@@ -9,12 +11,16 @@ import contextlib
 import os
 import re
 import secrets
+import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from briefs import trace
@@ -30,7 +36,11 @@ from worktrees import git
 from worktrees.models import Worktree
 
 State = Worktree.State
+HALF_MADE: Final = frozenset({State.CREATING, State.PREPARING})
 SETUP_SECONDS: Final = 1800.0  # time limit of a project's setup command
+BUSY_SECONDS: Final = 2.0  # how long a step waits for somebody else's work in the repository
+TIDY_SECONDS: Final = 15.0  # how long one request for all that hold nothing asks git
+LONG_AT_ONCE: Final = 2  # checkouts and removals that one process works on: each holds a thread, for minutes maybe
 PACKET: Final = ".flower/packet.md"  # below the worktree, kept out of git
 
 WORKTREE: Final = table(
@@ -57,19 +67,42 @@ def check_repository(path: Path, main_branch: str) -> str:
                 raise Invalid(f"{path} has no branch checked out; say which branch is the main one.")
             problems = repository.validate(main_branch)
         if problems:
-            raise Invalid(_sentence(problems[0]))
-    except git.GitError as error:
-        raise Invalid(_sentence(str(error))) from error
+            raise Invalid(_sentence(problems[0], path))
+    except (git.GitError, OSError) as error:  # the latter: a path that is too long for this system
+        raise Invalid(_sentence(str(error), path)) from error
     return main_branch
 
 
-def _sentence(text: str) -> str:
-    """git's words as one sentence for the reader."""
+def _sentence(text: str, path: Path) -> str:
+    """git's words as one sentence for the reader, who need not read a very long path again."""
+    named = str(path)
+    if len(named) > 200:
+        text = text.replace(named, f"{named[:100]}…{named[-40:]}")
     return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
 def repository(project: Project) -> git.Repository:
     return git.Repository(project.path)
+
+
+_long: Final = threading.BoundedSemaphore(LONG_AT_ONCE)
+
+
+@contextlib.contextmanager
+def long_work() -> Iterator[None]:
+    """Take one of this process's places for work that may hold a thread for minutes; raises LockBusy at once."""
+    if not _long.acquire(blocking=False):
+        raise git.LockBusy(f"{LONG_AT_ONCE} other worktrees are filled or removed just now")
+    try:
+        yield
+    finally:
+        _long.release()
+
+
+def fill(repo: git.Repository, path: Path, sha: str) -> None:
+    """Check the files of a commit out into a registered worktree, when there is a place for that now; else LockBusy."""
+    with long_work():
+        repo.fill_worktree(path, sha, patience=BUSY_SECONDS)
 
 
 def branch_name(brief: Brief, ordinal: int) -> str:
@@ -114,7 +147,7 @@ def advance(worktree: Worktree) -> Worktree:
         if worktree.state == State.PREPARING:
             _prepare(worktree)
     except git.LockBusy:
-        pass  # somebody has the repository for longer than we wait (a long refresh of MAIN); the next call goes on
+        pass  # somebody has the repository (a long refresh of MAIN), or all places are taken; the next call goes on
     except git.GitError as error:
         _fail(worktree, str(error))
     except HolderError as error:
@@ -122,15 +155,29 @@ def advance(worktree: Worktree) -> Worktree:
     return worktree
 
 
+def abandon(worktree: Worktree, why: str) -> None:
+    """Give up a worktree that nobody waits for any more: its setup command is stopped, then it has failed.
+
+    Call it again until it has: a command that is being stopped is not waited for. One that is ready stays as it is.
+    """
+    if worktree.state not in HALF_MADE:
+        return
+    process = worktree.setup_process
+    if process is not None and not processes.observe(process).has_ended:
+        processes.stop(process)
+        return
+    _fail(worktree, why)
+
+
 def _create(worktree: Worktree) -> None:
     repo = repository(worktree.project)
     owner = _owner(worktree)
     worktree.checkout.parent.mkdir(parents=True, exist_ok=True)
-    with repo.lock():
+    with repo.lock(BUSY_SECONDS):
         repo.create_branch(worktree.branch, worktree.base_sha, owner)
         repo.add_worktree(worktree.checkout, worktree.branch, owner)
-    repo.fill_worktree(worktree.checkout, worktree.base_sha)
-    with repo.lock():
+    fill(repo, worktree.checkout, worktree.base_sha)
+    with repo.lock(BUSY_SECONDS):
         if worktree.brief_id:
             repo.install_hook(worktree.checkout, _trailer(worktree.brief_id))
         repo.exclude(worktree.checkout, "/.flower/")
@@ -247,6 +294,66 @@ def ask_removal(worktree: Worktree, *, actor: Actor) -> Worktree:
     return worktree
 
 
+@dataclass(frozen=True)
+class Tidied:
+    """What became of asking for all that hold nothing: how many go, hold work and stay, or were not looked at yet."""
+
+    going: int
+    kept: int
+    unseen: int
+
+
+def remove_empty(rows: QuerySet[Worktree], *, actor: Actor, seconds: float = TIDY_SECONDS) -> Tidied:
+    """Ask for the removal of all ephemeral worktrees among ``rows`` that nobody works in and that hold nothing.
+
+    git is asked of each, for at most ``seconds`` in all. Their branches stay, and each removal still captures first.
+    """
+    going = kept = 0
+    deadline = time.monotonic() + seconds
+    idle = [worktree for worktree in idle_among(rows) if is_idle(worktree)]
+    for worktree in idle:
+        if time.monotonic() > deadline:
+            break
+        try:
+            if holds_nothing(worktree):
+                ask_removal(worktree, actor=actor)
+                going += 1
+                continue
+        except Conflict:
+            pass  # somebody began to work there in this moment
+        kept += 1
+    return Tidied(going, kept, len(idle) - going - kept)
+
+
+def idle_among(rows: QuerySet[Worktree]) -> QuerySet[Worktree]:
+    """Those that were made for one piece of work and may be removed, as far as their rows tell."""
+    return rows.filter(keep=Worktree.Keep.EPHEMERAL, state__in=[State.READY, State.FAILED]).order_by("pk")
+
+
+def is_idle(worktree: Worktree) -> bool:
+    """Whether no higher room keeps it, and no process runs there."""
+    running = Process.objects.filter(cwd=worktree.path).exclude(phase__in=Process.ENDED)
+    return not any(check(worktree) for check in _guards) and not running.exists()
+
+
+def holds_nothing(worktree: Worktree) -> bool:
+    """Whether a checkout has no uncommitted work, and no commit that is not on MAIN's branch or captured already.
+
+    What git cannot say, and a folder that is missing (its disk may come back), is taken for work.
+    """
+    if not worktree.checkout.is_dir():
+        return worktree.state == State.FAILED  # it was never made
+    repo = repository(worktree.project)
+    try:
+        found = repo.status(worktree.checkout)
+        if not found.clean or found.in_progress or found.head is None:
+            return False
+        known = [worktree.base_sha, worktree.project.main_branch, worktree.captured_sha]
+        return any(repo.is_ancestor(found.head, commit) for commit in known if commit)
+    except (git.GitError, OSError):
+        return False
+
+
 def remove(worktree: Worktree, *, actor: Actor) -> Worktree:
     """Take a worktree away. Uncommitted, untracked and unmerged work is captured under a private ref first.
 
@@ -258,13 +365,13 @@ def remove(worktree: Worktree, *, actor: Actor) -> Worktree:
         ask_removal(worktree, actor=actor)
     repo = repository(worktree.project)
     try:
-        with repo.lock():
+        with long_work(), repo.lock(BUSY_SECONDS):
             repo.check_owner(worktree.checkout, _owner(worktree))
             if worktree.checkout.is_dir():
                 _capture(repo, worktree, actor)
                 repo.discard_changes(worktree.checkout)
             repo.remove_worktree(worktree.checkout)
-    except git.GitError as error:
+    except (git.GitError, OSError) as error:
         why = f"Worktree {worktree.name} was not removed: {error}"
         if not isinstance(error, git.LockBusy):  # then the next sweep tries again
             Worktree.objects.filter(pk=worktree.pk).update(failure=why)

@@ -5,5 +5,6 @@ from worktrees import views
 urlpatterns = [
     path("projects/<slug:slug>/commits/<str:sha>/", views.commit, name="commit"),
     path("worktrees/", views.worktrees, name="worktrees"),
+    path("worktrees/remove-empty/", views.remove_empty, name="worktrees_remove_empty"),
     path("worktrees/<int:number>/remove/", views.remove, name="worktree_remove"),
 ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -31,15 +33,19 @@ def worktrees(request: Request) -> HttpResponse:
 
 
 def show_worktrees(request: Request, *, refused: Refused | None = None, status: int = 200) -> HttpResponse:
-    rows = Worktree.objects.select_related("project", "brief").defer("brief__spec").order_by("-pk")
-    if request.identity.project is not None:
-        rows = rows.filter(project=request.identity.project)
+    rows = seen_by(request.identity)
+    tidies = request.identity.may_orchestrate and any(map(services.is_idle, services.idle_among(rows)[:ON_A_PAGE]))
     removed = request.GET.get("removed") == "1"
     if not removed:
         rows = rows.exclude(state=Worktree.State.REMOVED)
     page = Paginator(rows, ON_A_PAGE).get_page(request.GET.get("page"))
     template = "worktrees/_list.html" if request.htmx and refused is None else "worktrees/worktrees.html"
-    return show(request, template, {"page": page, "removed": removed, "refused": refused}, status)
+    return show(request, template, {"page": page, "removed": removed, "refused": refused, "tidies": tidies}, status)
+
+
+def seen_by(identity: Identity) -> QuerySet[Worktree]:
+    rows = Worktree.objects.select_related("project", "brief").defer("brief__spec").order_by("-pk")
+    return rows if identity.project is None else rows.filter(project=identity.project)
 
 
 @require_POST
@@ -53,6 +59,30 @@ def remove(request: Request, number: int) -> HttpResponse:
         return show_worktrees(request, refused=refused, status=refusal.status_code)
     messages.success(request, f"Worktree {found.name} is removed; its branch stays.")
     return redirect("worktrees")
+
+
+@require_POST
+def remove_empty(request: Request) -> HttpResponse:
+    """All that hold nothing, in one act."""
+    try:
+        request.identity.require_orchestrator()
+    except Refusal as refusal:
+        return show_worktrees(request, refused=Refused.of(refusal, "empty", request), status=refusal.status_code)
+    tidied = services.remove_empty(seen_by(request.identity), actor=request.identity.actor)
+    messages.success(request, " ".join(_told(tidied)))
+    return redirect("worktrees")
+
+
+def _told(tidied: services.Tidied) -> Iterator[str]:
+    if tidied.going:
+        what = "1 worktree that held" if tidied.going == 1 else f"{tidied.going} worktrees that held"
+        yield f"{what} nothing {'is' if tidied.going == 1 else 'are'} removed; the branches stay."
+    else:
+        yield "No worktree was removed."
+    if tidied.kept:
+        yield f"{tidied.kept} {'holds' if tidied.kept == 1 else 'hold'} work and stay{'s' if tidied.kept == 1 else ''}."
+    if tidied.unseen:
+        yield f"{tidied.unseen} could not be looked at in this time; ask again."
 
 
 def find(identity: Identity, number: int) -> Worktree:

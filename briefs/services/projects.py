@@ -39,7 +39,7 @@ def add(
         raise Invalid("Say which folder holds the repository.")
     root = Path(path.strip()).expanduser()
     if not root.is_absolute():
-        raise Invalid(f"'{path}' is not an absolute path; begin with /.")
+        raise Invalid(f"'{path[:200]}' is not an absolute path; begin with /.")
     root = root.resolve()
     for check in _checks:
         main_branch = check(root, main_branch)

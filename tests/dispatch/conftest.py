@@ -45,7 +45,7 @@ def drive(db, home, kicks) -> Iterator[Callable[..., DispatchRequest]]:
             if request.state in states:
                 return request
             machine.sweep()
-            for number in {*kicks, *machine.unfinished()}:
+            for number in sorted({*kicks, *machine.unfinished()}):  # the oldest first, as the sweep does
                 machine.advance(number)
             kicks.clear()
             time.sleep(0.01)

@@ -248,7 +248,7 @@ def test_completion_is_checked(project, drive, tmp_path):
     git(checkout, "commit", "-qm", "Work")
     with pytest.raises(Conflict, match="commits on top of its base"):
         services.complete(request, identity=me, no_changes=True)
-    with pytest.raises(Conflict, match="Fence 7 is old"):
+    with pytest.raises(Conflict, match="never claimed with fence 7"):
         services.complete(request, identity=me, fence=7)
     with pytest.raises(Forbidden, match="claimed by claimant"):
         services.complete(request, identity=identity(agent("thief")))

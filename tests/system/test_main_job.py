@@ -159,7 +159,7 @@ def test_the_official_client_claims_works_and_completes(bench: Bench, main: Path
             agent.call("brief_dispatch_complete", dispatch=number, fence=1)
         git(worktree, "add", ".")
         git(worktree, "commit", "--quiet", "-m", "By hand")
-        with pytest.raises(Refused, match="Fence 9 is old"):
+        with pytest.raises(Refused, match="never claimed with fence 9"):
             agent.call("brief_dispatch_complete", dispatch=number, fence=9)
         done = {"dispatch": number, "summary": "By hand.", "fence": 1}
         for _ in range(2):  # the same call again gives the same answer

@@ -278,18 +278,22 @@ class Worktrees(Base):
             entry.path.rmdir()
         self._git("worktree", "remove", "-f", "-f", "--", str(entry.path))
 
-    def fill_worktree(self, path: Path, sha: str, *, workers: int = 0, timeout: float = SLOW) -> None:
+    def fill_worktree(
+        self, path: Path, sha: str, *, workers: int = 0, patience: float | None = None, timeout: float = SLOW
+    ) -> None:
         """Check the files of commit `sha` out into the registered, empty worktree at `path`. Without the lock.
 
-        Waits for one of the host's slots (up to `timeout` seconds), then runs up to `timeout` seconds with
-        `workers` parallel writers (0: one per core). May be repeated after any crash. GitError when the worktree is
-        not at `sha`, or has local changes: a filled worktree is never filled again over somebody's work.
+        Waits up to `patience` seconds for one of the host's slots (None: `timeout`), then LockBusy; runs up to
+        `timeout` seconds with `workers` parallel writers (0: one per core). May be repeated after any crash. GitError
+        when the worktree is not at `sha`, or has local changes: a filled worktree is never filled again over
+        somebody's work.
         """
         git_dir = self._git_dir_of(path)
         if _same(git_dir, self.common_dir):
             raise GitError(f"{path} is the main checkout: it is refreshed, not filled")
         wanted = self._object_id(sha)
-        with self._filling(git_dir, path, timeout) as own, self._fill_slot(timeout) as slot:
+        patience = timeout if patience is None else patience
+        with self._filling(git_dir, path, patience) as own, self._fill_slot(patience) as slot:
             head = self._commit_of("HEAD", cwd=path)
             if head != wanted:
                 raise GitError(f"{path} is at {head and head[:12]}, not at {wanted[:12]}: it was not filled")
