@@ -75,6 +75,12 @@ def take(path: Path, *, project: Project | None = None) -> Taken:
     return taken
 
 
+def known_size(path: Path) -> int:
+    """The bytes of a log when it was last read; 0 for one that never was."""
+    known = LogFile.objects.filter(path_key=storing.key_of(str(path.absolute()))).values_list("size", flat=True)
+    return known.first() or 0
+
+
 def _tell(session: int) -> None:
     """Tell who listens. One that fails is logged: the events are stored all the same."""
     for hear in on_events:

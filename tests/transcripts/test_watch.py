@@ -95,6 +95,37 @@ def test_a_look_through_takes_what_was_missed_and_nothing_twice(tmp_path, projec
     assert len(watch.backlog) == 2
 
 
+def test_a_log_that_is_written_anew_is_waited_for(tmp_path, project, monkeypatch):
+    watch = Watch([tmp_path / "logs"])
+    log = Claude(cwd=str(project.path))
+    lines = [dump(log.prompt(f"prompt {number}")) for number in range(9)]
+    path = write(tmp_path / "logs", b"".join(lines))
+    watch.take(path)
+    for count in (0, 3, 6):
+        path.write_bytes(b"".join(lines[:count]))
+        watch.take(path)
+        assert Session.objects.get().events == 9
+    path.write_bytes(b"".join(lines))
+    watch.take(path)
+    assert Session.objects.get().events == 9 and not watch.shrunk
+    path.write_bytes(b"".join(lines[:4]))
+    watch.take(path)
+    ((_, seen),) = watch.shrunk.values()
+    watch.shrunk[path] = (time.monotonic(), seen)  # it stayed so
+    watch.take(path)
+    assert Session.objects.get().events == 4 and not watch.shrunk
+
+
+def test_a_log_that_stays_short_is_believed(tmp_path, project, watching, monkeypatch):
+    monkeypatch.setattr("transcripts.watch.SHRUNK", 0.2)
+    log = Claude(cwd=str(project.path))
+    lines = [dump(log.prompt(f"prompt {number}")) for number in range(9)]
+    path = write(tmp_path / "logs" / "a", b"".join(lines))
+    until(lambda: Session.objects.filter(events=9).exists())
+    path.write_bytes(b"".join(lines[:4]))
+    until(lambda: Session.objects.filter(events=4).exists())
+
+
 def test_a_database_that_fails_is_tried_again(tmp_path, project, monkeypatch):
     from django.db import OperationalError
 
