@@ -390,6 +390,22 @@ def used(project) -> Segment:
     return row
 
 
+def test_a_merge_is_taken_back_with_one_click(browser, operator):
+    session = make_session(3)
+    first, second = session.segments.order_by("position")[:2]
+    outlines.edit(second, "summary", "What I think.", actor=operator)
+    browser.post(f"/sessions/{session.pk}/segments/{first.pk}/merge/")
+    text = part(page_of(browser, session), 1)
+    assert "Part 1 was done." in text and "What I think." in text
+    assert "merged with “Part 2”" in words(text)
+    action, event = re.search(r'formaction="(\S+/split/)" name="event" value="(\d+)"', text).groups()
+    browser.post(action, {"event": event})
+    assert [row.shown("summary") for row in session.segments.order_by("position")] == [
+        "Part 1 was done.", "What I think.", "Part 3 was done.",
+    ]  # fmt: skip
+    assert "merged with" not in page_of(browser, session)
+
+
 def test_a_next_step_becomes_a_brief_once(browser, used):
     before = Brief.objects.count()
     for _ in range(2):

@@ -4,6 +4,9 @@ A run of the segmenter replaces what is open and leaves what is settled. What a 
 before it: segments must tile the session, so a border that stays keeps every border before it. The last segment stays
 open, because it grows; its beginning, which is its identity, does not move, and so people's words on it stay.
 
+A row whose events are gone goes too; what people did with it is kept aside until they are there again
+(services/aside.py).
+
 Every write names the ``outline_revision`` that it began from: of two writers at once, the later one looks again.
 """
 
@@ -12,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any, Final, TypeVar
 
 from django.db import transaction
@@ -22,9 +26,10 @@ from flower import live
 from flower.errors import Conflict
 from transcripts import blocks
 from transcripts.events import Event, Facts, Usage, Verb
-from transcripts.models import Block, Segment, Session
+from transcripts.models import Aside, Block, Segment, Session
 from transcripts.segment import CommitMade, FileWork, Line, Phase, Status, segment
 from transcripts.segment import Segment as Made
+from transcripts.services import aside
 
 TRIES: Final = 5  # of a run that meets another writer each time
 BUSY: Final = "The outline changed meanwhile; look at it again."
@@ -42,7 +47,7 @@ def refresh(number: int) -> bool:
             return False
         events = events_of(session)
         rows = list(session.segments.all())
-        found = segment(events, facts_of(session), _settled(rows))
+        found = segment(events, facts_of(session), _settled(rows, aside.gone_from(session)))
         try:
             return _store(session, found, len(events))
         except Conflict:
@@ -111,12 +116,20 @@ def _store(
         locked = Session.objects.select_for_update().get(pk=session.pk)
         if locked.outline_revision != session.outline_revision:
             raise Conflict(BUSY)
-        rows = {row.key: row for row in locked.segments.all()}
+        rows = {row.key: row for row in locked.segments.prefetch_related("comments", "uses")}
         before = {row.pk: row.revision for row in rows.values()}
+        kept = aside.gone_from(locked)
+        aside.keep(_lost(rows, found), Aside.Why.GONE)
         for position, made in enumerate(found, 1):
             row = rows.pop(made.key, None)
             stays = row is not None and (made.key in but or (row.is_settled and how == Segment.How.RULES))
-            put(locked, row, made, position, how=row.how if row is not None and stays else how)
+            words = row.how if row is not None and stays else how
+            if (known := kept.get(made.key)) is not None:
+                row = row or known.put_back()
+                if (made.first, made.last) == (known.segment.first, known.segment.last):  # all of it is there again
+                    words = known.segment.how
+                    known.entry.delete()
+            put(locked, row, made, position, how=words)
         if rows:  # their first events begin no segment any more: the log was rewritten, or the open end cut anew
             locked.segments.filter(pk__in=[row.pk for row in rows.values()]).delete()
         locked.outlined, locked.outlined_at = upto, timezone.now()
@@ -190,13 +203,25 @@ def made_of(row: Segment) -> Made:
     )
 
 
-def _settled(rows: Sequence[Segment]) -> list[Made]:
-    kept: list[Made] = []
-    for row in rows:
-        if not row.is_settled:
-            break
-        kept.append(made_of(row))
+def _settled(rows: Sequence[Segment], gone: dict[str, aside.Kept]) -> list[Made]:
+    """What stays as it is: the settled rows, and those behind them that were so when their events went away."""
+    kept = [made_of(row) for row in takewhile(lambda row: row.is_settled, rows)]
+    for one in gone.values():
+        if one.segment.is_settled and one.segment.first == (kept[-1].last + 1 if kept else 1):
+            kept.append(made_of(one.segment))
     return kept
+
+
+def _lost(rows: dict[str, Segment], found: Sequence[Made]) -> list[Segment]:
+    """Rows that go or lose their borders, from the first one to the last that a person touched."""
+    borders = {made.key: (made.first, made.last) for made in found}
+    changed = [
+        row
+        for row in rows.values()
+        if row.key not in borders or (row.is_settled and borders[row.key] != (row.first, row.last))
+    ]
+    last = max((row.first for row in changed if aside.is_touched(row)), default=0)
+    return [row for row in changed if row.first <= last]
 
 
 def _announce(session: Session, before: dict[int, int]) -> bool:

@@ -19,7 +19,7 @@ from flower.errors import Conflict
 from transcripts import wording
 from transcripts.models import Segment, Session, Wording
 from transcripts.segment import Segment as Made
-from transcripts.services import outlining
+from transcripts.services import aside, outlining
 
 QUIET: Final = timedelta(seconds=20)  # without new events, before a model is asked
 RECENT: Final = timedelta(days=2)  # an old log that is read for the first time costs no money by itself
@@ -78,8 +78,7 @@ def reword(number: int) -> Wording | None:
 
 def is_fixed(row: Segment) -> bool:
     """Did a person touch it, or a model word it for good?"""
-    touched = row.edited_by_id or row.reviewed_by_id or row.comments.all() or row.uses.all()
-    return bool(touched) or (row.is_settled and row.how == Segment.How.MODEL)
+    return aside.is_touched(row) or (row.is_settled and row.how == Segment.How.MODEL)
 
 
 def _begin(session: Session) -> Wording | None:

@@ -28,7 +28,7 @@ from transcripts.blocks import index_of
 from transcripts.events import Usage
 from transcripts.models import Block, Segment, SegmentComment, SegmentUse, Session
 from transcripts.models.outline import EDITABLE, LINES
-from transcripts.services import access
+from transcripts.services import access, aside
 from transcripts.views import timeline
 from transcripts.wording import price
 
@@ -99,6 +99,7 @@ class Row:
     comments: list[SegmentComment] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
     is_open: bool = True
+    merged: Segment | None = None  # into it, and can be taken out again
     is_had: bool = False  # the page has it as it is: an empty place
     on_another_day: bool = False  # than the one before it
     into_another_day: bool = False
@@ -164,6 +165,10 @@ class Row:
     @property
     def edited(self) -> list[str]:
         return [name for name in EDITABLE if name in self.segment.edits]
+
+    @property
+    def merged_title(self) -> str:
+        return str(self.merged.shown("title")) if self.merged else ""
 
     @property
     def is_last(self) -> bool:
@@ -282,17 +287,20 @@ def indexes(session: Session) -> Iterable[tuple[int, Any]]:
 
 
 def rows_of(request: Request, session: Session, had: Had | None = None) -> list[Row]:
-    """All segments of a session, in four queries; those that the page has stay without their texts."""
+    """All segments of a session, in five queries; those that the page has stay without their texts."""
     found = list(session.segments.select_related("edited_by", "reviewed_by").order_by("position"))
     comments: dict[int, list[SegmentComment]] = {}
     for comment in SegmentComment.objects.filter(segment__session=session).select_related("actor"):
         comments.setdefault(comment.segment_id, []).append(comment)
     uses = _uses(request, session)
+    merges = aside.merges(session)
     rows = []
     before: datetime | None = None
     for segment in found:
         row = Row(segment, len(found), comments=comments.get(segment.pk, []))
         row.is_had = had is not None and had.has(segment)
+        if merged := merges.get((segment.pk, segment.first, segment.last)):
+            row.merged = merged[0].segment
         if not row.is_had:
             row.parts = [_part(segment, name, uses) for name in WORDS]
             row.files = [_file(each, session.cwd) for each in segment.files[:FILES]]
