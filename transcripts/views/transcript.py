@@ -25,6 +25,7 @@ from transcripts.views import items
 from transcripts.views.items import Heading
 
 BEFORE: Final = 12  # events shown above the one that a link leads to
+PARTS: Final = ("helper", "beside")
 SEARCHED: Final = 100  # characters of a search
 IMAGE_BYTES: Final = attachments.MAX_BYTES
 
@@ -33,7 +34,8 @@ IMAGE_BYTES: Final = attachments.MAX_BYTES
 def transcript(request: Request, number: int) -> HttpResponse:
     """A page of about a hundred events: the beginning, the end of a live one, or around ``?event=14``.
 
-    With htmx ``?before=`` and ``?after=`` give what is loaded in the place of "earlier" and "later".
+    With htmx ``?before=`` and ``?after=`` give what is loaded in the place of "earlier" and "later", ``?part=beside``
+    what a page that follows shows anew around its events.
     """
     session = access.find(request.identity, number)
     agent = request.GET.get("agent", "")[:64]
@@ -59,15 +61,16 @@ def transcript(request: Request, number: int) -> HttpResponse:
             opens=after is None or not request.htmx,
             prefix=f"{agent}-" if part == "helper" else "",
         ),
-        "part": part if part == "helper" else "",
+        "part": part if part in PARTS else "",
         "first": events[0][0] if events else 0,
         "last": events[-1][0] if events else 0,
         "earlier": events[0][0] - 1 if events else 0,
         "later": end - events[-1][0] if events else 0,
         "is_live": is_live,
+        "live_until": session.active_at + liveness.RECENTLY if session.active_at else None,
     }
-    if request.htmx and part == "rail":
-        return show(request, "sessions/_rail.html", context | _around(request, session, segments, logs, events))
+    if request.htmx and part == "beside":
+        return show(request, "sessions/_beside.html", context | _around(request, session, segments, logs, events))
     if request.htmx and (before is not None or after is not None or part == "helper"):
         wants = "earlier" if before is not None else "later"
         return show(request, "sessions/_events.html", context | {"wants": wants})
@@ -77,7 +80,7 @@ def transcript(request: Request, number: int) -> HttpResponse:
 def _page(request: Request, session: Session, agent: str, end: int, is_live: bool) -> list[Numbered]:
     """The page that was asked for. Every one begins or ends where the asked one does, so that pages meet."""
     before, after = _number(request, "before"), _number(request, "after")
-    if request.htmx and request.GET.get("part") == "rail":
+    if request.htmx and request.GET.get("part") == "beside":
         return []
     if before is not None:
         return paging.before(session, min(before, end + 1), AT_ONCE, agent)
