@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import queue
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -152,9 +153,13 @@ class Watch:
     def take(self, path: Path) -> None:
         """Take one log, if it may be taken. Whatever is wrong with it is the log's trouble, not the watch's."""
         try:
-            seen = _seen(path.stat())
-            if self.done.get(path) == seen:
-                return
+            seen = _seen(path)
+        except OSError:  # it went away
+            self.shrunk.pop(path, None)
+            return
+        if seen is None or self.done.get(path) == seen:
+            return
+        try:
             close_old_connections()
             if self._is_shrinking(path, seen):
                 return
@@ -168,7 +173,6 @@ class Watch:
         except Refusal as refusal:
             log.debug("a log was refused", path=str(path), why=refusal.sentence)
         except OSError as error:
-            self.shrunk.pop(path, None)
             log.debug("a log cannot be read", path=str(path), why=str(error))
             return
         except (DatabaseError, InterfaceError):
@@ -202,10 +206,14 @@ def _logs(root: Path) -> Iterator[tuple[Path, Seen]]:
             if is_log(name) and not (name.endswith(".zst") and name.removesuffix(".zst") in present):
                 path = Path(folder, name)
                 try:
-                    yield path, _seen(path.stat())
+                    seen = _seen(path)
                 except OSError:
                     continue  # gone meanwhile
+                if seen is not None:
+                    yield path, seen
 
 
-def _seen(stat: os.stat_result) -> Seen:
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+def _seen(path: Path) -> Seen | None:
+    """None for a pipe, a device, a folder: whatever its name, it is no log."""
+    now = path.stat()
+    return (now.st_ino, now.st_size, now.st_mtime_ns) if stat.S_ISREG(now.st_mode) else None

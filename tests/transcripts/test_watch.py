@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -76,6 +77,20 @@ def test_what_nobody_asked_for_is_left_alone(tmp_path, project, watching):
     until(Session.objects.exists)
     until(lambda: watching.told.empty())
     assert [session.session_id for session in Session.objects.all()] == [SESSION]
+
+
+def test_a_pipe_with_the_name_of_a_log_stops_nothing(tmp_path, project, watching):
+    (tmp_path / "logs").mkdir()
+    os.mkfifo(tmp_path / "logs" / "a.jsonl")
+    (tmp_path / "logs" / "device.jsonl").symlink_to("/dev/zero")
+    log = Claude(cwd=str(project.path))
+    write(tmp_path / "logs", dump(log.prompt("one")))
+    until(Session.objects.exists)
+    (tmp_path / "logs" / "b.jsonl").symlink_to(tmp_path / "logs" / "a.jsonl")
+    watching.told.put(tmp_path / "logs" / "a.jsonl")
+    with (tmp_path / "logs" / f"{log.session}.jsonl").open("ab") as file:
+        file.write(dump(log.prompt("two")))
+    until(Session.objects.filter(events=2).exists)
 
 
 def test_a_look_through_takes_what_was_missed_and_nothing_twice(tmp_path, project, monkeypatch):
