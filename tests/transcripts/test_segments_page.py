@@ -65,7 +65,7 @@ def words(text: str) -> str:
 
 
 def have(session: Session) -> str:
-    return ",".join(f"{one.pk}.{one.revision}" for one in session.segments.all())
+    return ",".join(f"{one.pk}.{2 * one.revision}" for one in session.segments.all())
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -126,6 +126,58 @@ def test_each_segment_shows_all_that_is_known_of_it(browser):
     assert "2 events 1 prompt 2 errors 1 file edited src/a.py 3× 1 commit 2.3 k tokens" in said
     assert "1a2b3c4d5 Shorten it" in said
     assert words(part(page_of(browser, session), 2)).count("none") == 4
+
+
+def outlined(log: Log, *, is_live: bool = False) -> Session:
+    """A session whose outline was made by the rules."""
+    session = stored.session(log)
+    outlining.refresh(session.pk)
+    if not is_live:
+        Session.objects.filter(pk=session.pk).update(active_at=timezone.now() - timedelta(hours=1))
+    return Session.objects.get(pk=session.pk)
+
+
+def begun() -> Log:
+    return Log().ask("Rewrite the parser so that nested quotes survive").edit("src/parser.py")
+
+
+@pytest.mark.parametrize(
+    ("log", "status", "why"),
+    [
+        (begun().run("git push origin main", result="no", code=1).interrupt(), "Partial", "push interrupted e6"),
+        (begun().interrupt(), "Partial", "interrupted by the person e4"),
+        (begun().run("pytest -q", code=1, result="1 failed").say("It fails."), "Partial", "tests failing e5"),
+        (begun().say("Done.").ask("And now the docs"), "Left unfinished", "never answered e5"),
+        (begun(), "Left unfinished", "stopped before an answer e3"),
+        (begun().say("It is done."), "Done", ""),
+    ],
+)
+def test_what_is_not_done_says_why(browser, log, status, why):
+    session = outlined(log)
+    title = words(page_of(browser, session).rsplit("<summary>", 1)[1].split("</summary>")[0])
+    assert f" {status} {why} ".rstrip() in title
+    number = why.rpartition(" ")[2]
+    assert not why or f"?event={number[1:]}#{number}" in page_of(browser, session)
+
+
+def test_what_waits_says_so_while_the_session_goes_on_and_is_left_afterwards(browser):
+    session = outlined(begun().say("Done.").ask("And now the docs"), is_live=True)
+    text = page_of(browser, session)
+    assert "In progress not answered yet e5" in words(text)
+    had = re.findall(r'data-segment="(\d+)" data-revision="(\d+)"', text)
+    query = "?have=" + ",".join(".".join(pair) for pair in had)
+    assert "data-had" in page_of(browser, session, query, **{"HX-Request": "true"})
+    Session.objects.filter(pk=session.pk).update(active_at=timezone.now() - timedelta(hours=1))
+    text = page_of(browser, session, query, **{"HX-Request": "true"})
+    assert "Left unfinished never answered e5" in words(text), "the page that has it as it was is told"
+    assert "is-in_progress" not in text, "nothing moves in the picture"
+    assert "left unfinished" in words(browser.get(f"/sessions/{session.pk}/").content.decode())
+
+
+def test_what_a_person_said_needs_no_reason(browser, operator):
+    session = outlined(begun())
+    outlines.edit(session.segments.get(), "status", "partial", actor=operator)
+    assert "stopped" not in page_of(browser, session)
 
 
 def test_the_picture_is_drawn_with_links(browser):

@@ -23,13 +23,14 @@ from django.views.decorators.http import require_safe
 from briefs.services import recall, references
 from briefs.templatetags.flower import lasted
 from briefs.views.door import Request, show
-from transcripts import liveness, naming
+from transcripts import liveness, naming, paging
 from transcripts.blocks import index_of
 from transcripts.events import Usage
 from transcripts.models import Block, Segment, SegmentComment, SegmentUse, Session
 from transcripts.models.outline import EDITABLE, LINES
 from transcripts.services import access, aside
-from transcripts.views import timeline
+from transcripts.views import standing, timeline
+from transcripts.views.standing import Reason
 from transcripts.wording import price
 
 MANY: Final = 8  # segments that are all shown; of more, long runs of quiet ones are folded
@@ -95,6 +96,8 @@ class Row:
 
     segment: Segment
     total: int
+    is_live: bool = True  # the session
+    reason: Reason | None = None
     parts: list[Part] = field(default_factory=list)
     comments: list[SegmentComment] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
@@ -126,7 +129,7 @@ class Row:
 
     @property
     def status(self) -> str:
-        return str(self.segment.shown("status"))
+        return standing.status(self.segment, self.is_live)
 
     @property
     def says(self) -> str:
@@ -139,8 +142,12 @@ class Row:
 
     @property
     def status_label(self) -> str:
-        known = dict(Segment.Status.choices)
-        return str(known.get(Segment.Status(self.status), self.status)) if self.status in known else self.status
+        return standing.label(self.segment, self.is_live)
+
+    @property
+    def revision(self) -> int:
+        """Of what is shown: it changes too when the session ends."""
+        return 2 * self.segment.revision + standing.is_left(self.segment, self.is_live)
 
     @property
     def summary(self) -> str:
@@ -214,8 +221,8 @@ class Had:
         revisions = {int(pk): int(revision) for pk, revision in _HAVE.findall(asked.get("have", ""))}
         return cls(revisions, frozenset(int(pk) for pk in re.findall(r"[0-9]{1,15}", asked.get("again", ""))))
 
-    def has(self, segment: Segment) -> bool:
-        return segment.pk not in self.again and self.revisions.get(segment.pk) == segment.revision
+    def has(self, row: Row) -> bool:
+        return row.segment.pk not in self.again and self.revisions.get(row.segment.pk) == row.revision
 
 
 def inline(text: str) -> SafeString:
@@ -243,7 +250,10 @@ def show_segments(request: Request, session: Session) -> HttpResponse:
 
 
 def context_of(request: Request, session: Session, had: Had | None) -> dict[str, Any]:
-    rows = rows_of(request, session, had)
+    is_live = liveness.is_live(session)
+    rows = rows_of(request, session, had, is_live)
+    indexed = list(indexes(session))
+    _say_why(session, rows, indexed, is_live)
     opened = request.GET.get("open", "")
     arranged = arrange(rows, opened)
     commits: dict[int, list[str]] = {}
@@ -257,7 +267,7 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
         "session": session,
         "transcript": transcript_of(session),
         "title": naming.title(session, rows[0].title if rows else ""),
-        "is_live": liveness.is_live(session),
+        "is_live": is_live,
         "live_until": session.active_at + liveness.RECENTLY if session.active_at else None,
         "over": over,
         "tokens": timeline.thousands(session.tokens - session.tokens_cache_read) if session.tokens else "",
@@ -269,7 +279,7 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
         "arranged": arranged,
         "reviewed": sum(1 for row in rows if row.segment.reviewed_at),
         "folds": any(isinstance(one, Run) or not one.is_open for one in arranged),
-        "picture": timeline.draw(rows, indexes(session), **drawn),
+        "picture": timeline.draw(rows, indexed, **drawn),
     }
 
 
@@ -286,7 +296,7 @@ def indexes(session: Session) -> Iterable[tuple[int, Any]]:
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def rows_of(request: Request, session: Session, had: Had | None = None) -> list[Row]:
+def rows_of(request: Request, session: Session, had: Had | None = None, is_live: bool = True) -> list[Row]:
     """All segments of a session, in five queries; those that the page has stay without their texts."""
     found = list(session.segments.select_related("edited_by", "reviewed_by").order_by("position"))
     comments: dict[int, list[SegmentComment]] = {}
@@ -297,8 +307,8 @@ def rows_of(request: Request, session: Session, had: Had | None = None) -> list[
     rows = []
     before: datetime | None = None
     for segment in found:
-        row = Row(segment, len(found), comments=comments.get(segment.pk, []))
-        row.is_had = had is not None and had.has(segment)
+        row = Row(segment, len(found), is_live, comments=comments.get(segment.pk, []))
+        row.is_had = had is not None and had.has(row)
         if merged := merges.get((segment.pk, segment.first, segment.last)):
             row.merged = merged[0].segment
         if not row.is_had:
@@ -313,6 +323,16 @@ def rows_of(request: Request, session: Session, had: Had | None = None) -> list[
             row.into_another_day = ends.date() != day.date()
         rows.append(row)
     return rows
+
+
+def _say_why(session: Session, rows: Sequence[Row], indexed: Sequence[tuple[int, Any]], is_live: bool) -> None:
+    """Why segments are not done, of those that are shown."""
+    wanted = [row for row in rows if not row.is_had and row.segment.status != Segment.Status.DONE]
+    kinds = standing.kinds_of(indexed) if wanted else ""
+    for row in wanted:
+        row.reason = standing.reason(
+            row.segment, kinds, is_live, lambda event: paging.event(session, event).command or ""
+        )
 
 
 def _part(segment: Segment, name: str, uses: dict[tuple[int, str, str], Made]) -> Part:

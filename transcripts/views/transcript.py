@@ -60,6 +60,7 @@ def transcript(request: Request, number: int) -> HttpResponse:
             agent=agent,
             opens=after is None or not request.htmx,
             prefix=f"{agent}-" if part == "helper" else "",
+            is_live=is_live,
         ),
         "part": part if part in PARTS else "",
         "first": events[0][0] if events else 0,
@@ -70,11 +71,11 @@ def transcript(request: Request, number: int) -> HttpResponse:
         "live_until": session.active_at + liveness.RECENTLY if session.active_at else None,
     }
     if request.htmx and part == "beside":
-        return show(request, "sessions/_beside.html", context | _around(request, session, segments, logs, events))
+        return show(request, "sessions/_beside.html", context | _around(request, session, segments, logs, is_live))
     if request.htmx and (before is not None or after is not None or part == "helper"):
         wants = "earlier" if before is not None else "later"
         return show(request, "sessions/_events.html", context | {"wants": wants})
-    return show(request, "sessions/transcript.html", context | _around(request, session, segments, logs, events))
+    return show(request, "sessions/transcript.html", context | _around(request, session, segments, logs, is_live))
 
 
 def _page(request: Request, session: Session, agent: str, end: int, is_live: bool) -> list[Numbered]:
@@ -98,11 +99,11 @@ def _page(request: Request, session: Session, agent: str, end: int, is_live: boo
 
 
 def _around(
-    request: Request, session: Session, segments: Sequence[Segment], logs: Sequence[LogFile], events: list[Numbered]
+    request: Request, session: Session, segments: Sequence[Segment], logs: Sequence[LogFile], is_live: bool
 ) -> dict[str, Any]:
     """What stands beside the events."""
     words = _words(request)
-    headings = [Heading(segment) for segment in segments]
+    headings = [Heading(segment, is_live=is_live) for segment in segments]
     first = headings[0].title if headings else ""
     return {
         "headings": headings,
