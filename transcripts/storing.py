@@ -190,6 +190,7 @@ def _packer() -> ThreadPoolExecutor:
 
 
 def _pack(builder: Builder) -> Packed:
+    """Its columns, and ``most``: the largest context in it."""
     compressor = zstandard.ZstdCompressor(level=blocks.LEVEL)
     return {
         "last": builder.last,
@@ -200,6 +201,7 @@ def _pack(builder: Builder) -> Packed:
         "index": builder.index(compressor),
         "keys": b"".join(builder.keys),
         "payload": builder.payload(compressor),
+        "most": max((event.usage.context for event in builder.events if event.usage and not event.agent), default=0),
     }
 
 
@@ -230,11 +232,13 @@ def _write(step: Step, batch: Batch, packed: list[tuple[int, bool, Packed]], own
     if batch.clears:
         for kind in (Block, TouchedFile, SessionCommit):
             kind.objects.filter(file=row).delete()
-    _write_blocks(row, packed)
+    most = _write_blocks(row, packed)
     touches = _write_touched(row, batch)
     commits = _write_commits(row, batch)
     session = Session.objects.select_for_update().get(pk=row.session_id)
     _count(session, row, step, is_anew=batch.clears)
+    if not row.agent:
+        session.context_most = min(LARGEST, max(most, 0 if batch.clears else session.context_most))
     if touches or batch.clears:
         changed = session.touched.exclude(verb=Verb.READ)
         session.files = changed.values("path_key").distinct().count()
@@ -265,15 +269,19 @@ def _new_row(step: Step, batch: Batch) -> LogFile:
     return known
 
 
-def _write_blocks(row: LogFile, packed: list[tuple[int, bool, Packed]]) -> None:
-    made = []
-    for first, is_stored, values in packed:
+def _write_blocks(row: LogFile, packed: list[tuple[int, bool, Packed]]) -> int:
+    """Returns the largest context in them."""
+    made, most = [], 0
+    for first, is_stored, whole in packed:
+        values = {name: value for name, value in whole.items() if name != "most"}
+        most = max(most, whole["most"])
         if is_stored:
             Block.objects.filter(file=row, first=first).update(**values)
         else:
             made.append(Block(file=row, first=first, **values))
     if made:
         Block.objects.bulk_create(made, batch_size=BLOCKS_AT_ONCE)
+    return most
 
 
 def _write_touched(row: LogFile, batch: Batch) -> bool:

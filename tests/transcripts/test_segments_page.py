@@ -111,7 +111,10 @@ def test_each_segment_shows_all_that_is_known_of_it(browser):
     first.outcome = line("The command was `short`.", 2)
     first.key_decisions = [line("Deliver it by file.", 1), line("A person's own.", None)]
     first.next_steps, first.open_questions = [line("Merge it.")], [line("Is it global?")]
-    first.files = [{"path": "/repo/src/a.py", "verb": "edited", "times": 3}]
+    first.files = [
+        {"path": "/repo/README.md", "verb": "read", "times": 1},
+        {"path": "/repo/src/a.py", "verb": "edited", "times": 3},
+    ]
     first.commits = [{"sha": "1a2b3c4d5e6f", "subject": "Shorten it", "event": 2}]
     first.save()
     Session.objects.filter(pk=session.pk).update(cwd="/repo")
@@ -123,7 +126,10 @@ def test_each_segment_shows_all_that_is_known_of_it(browser):
     assert f'href="/sessions/{session.pk}/?event=1#e1"' in shown
     assert said.count("none") == 0
     assert "A person's own. → trace" in said, "without evidence"
-    assert "2 events 1 prompt 2 errors 1 file edited src/a.py 3× 1 commit 2.3 k tokens" in said
+    assert (
+        "2 events 1 prompt 2 errors 1 file changed · 1 read edited src/a.py 3× read README.md 1 commit 2.3 k tokens"
+        in said
+    )
     assert "1a2b3c4d5 Shorten it" in said
     assert words(part(page_of(browser, session), 2)).count("none") == 4
 

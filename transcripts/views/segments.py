@@ -25,7 +25,7 @@ from briefs.templatetags.flower import lasted
 from briefs.views.door import Request, show
 from transcripts import liveness, naming, paging
 from transcripts.blocks import index_of
-from transcripts.events import Usage
+from transcripts.events import Usage, Verb
 from transcripts.models import Block, Segment, SegmentComment, SegmentUse, Session
 from transcripts.models.outline import EDITABLE, LINES
 from transcripts.services import access, aside
@@ -165,6 +165,14 @@ class Row:
         return timeline.thousands(count) if count else ""
 
     @property
+    def files_say(self) -> str:
+        read = sum(1 for each in self.segment.files if each["verb"] == Verb.READ)
+        changed = len(self.segment.files) - read
+        if not changed:
+            return f"{timeline.counted(read, 'file')} read"
+        return f"{timeline.counted(changed, 'file')} changed" + (f" · {read:,} read" if read else "")
+
+    @property
     def cost(self) -> float | None:
         """In dollars, where its model has a price."""
         return price.of_usage(Usage(**self.segment.usage), self.segment.session.model, price.table())
@@ -270,8 +278,6 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
         "is_live": is_live,
         "live_until": session.active_at + liveness.RECENTLY if session.active_at else None,
         "over": over,
-        "tokens": timeline.thousands(session.tokens - session.tokens_cache_read) if session.tokens else "",
-        "cached": timeline.thousands(session.tokens_cache_read),
         "cost": price.of_usage(session.usage, session.model, price.table()),
         "brief": brief,
         "names": references.resolve(request.identity, brief, said) if brief else None,
@@ -313,7 +319,7 @@ def rows_of(request: Request, session: Session, had: Had | None = None, is_live:
             row.merged = merged[0].segment
         if not row.is_had:
             row.parts = [_part(segment, name, uses) for name in WORDS]
-            row.files = [_file(each, session.cwd) for each in segment.files[:FILES]]
+            row.files = [_file(each, session.cwd) for each in _changed_first(segment.files)[:FILES]]
         row.is_open = segment.reviewed_at is None
         if segment.started_at:
             day = timezone.localtime(segment.started_at)
@@ -345,6 +351,10 @@ def _part(segment: Segment, name: str, uses: dict[tuple[int, str, str], Made]) -
 
 def _lines(shown: Any) -> list[dict[str, Any]]:
     return shown if isinstance(shown, list) else [shown] if shown else []
+
+
+def _changed_first(files: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(files, key=lambda each: each["verb"] == Verb.READ)
 
 
 def _file(each: dict[str, Any], cwd: str) -> File:

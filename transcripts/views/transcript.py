@@ -113,7 +113,6 @@ def _around(
         "words": words,
         "search": _search(request, session) if words else None,
         "event": _number(request, "event"),
-        "context": round(100 * session.context / session.window) if session.window else None,
     }
 
 
