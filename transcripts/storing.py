@@ -23,10 +23,10 @@ from briefs.models import Link, Project
 from briefs.services import actors, links
 from flower import live
 from flower.errors import Conflict
-from transcripts import blocks, owners
+from transcripts import blocks, naming, owners
 from transcripts.adapters import Counts
 from transcripts.blocks import Builder
-from transcripts.events import Event, Facts, Verb
+from transcripts.events import Event, Facts, Kind, Verb
 from transcripts.models import Block, LogFile, Session, SessionCommit, TouchedFile
 from transcripts.owners import Owner
 from transcripts.progress import Progress, inode
@@ -45,6 +45,7 @@ ADDED: Final = {  # the session's counter: the file's, summed over its files
     "tokens_output": "output",
 }
 OWN: Final = ("events", "prompts", "compactions", "forks", "context", "window")  # of the main log alone
+TURNS: Final = frozenset({Kind.PROMPT, Kind.COMMAND, Kind.ANSWER, Kind.THINKING, Kind.CALL, Kind.RESULT})
 LARGEST: Final = 2**31 - 1
 _TABLE: Final = TouchedFile._meta.db_table
 _TOUCH_AGAIN: Final = f"UPDATE {_TABLE} SET times = times + %s, last = %s, at = %s WHERE id = %s"  # noqa: S608
@@ -83,12 +84,16 @@ class Batch:
     commits: dict[str, SessionCommit] = field(default_factory=dict)
     size: int = 0  # bytes that were read
     new: int = 0
+    asked: tuple[int, str] | None = None  # the prompt that they end with; (0, "") where something follows it
     clears: bool = False  # what was stored of this log goes first
 
     def note(self, first: int, events: list[Event], cwd: str) -> None:
         """Files and commits of new events, of which ``first`` is the first number."""
         self.new += len(events)
         for number, event in enumerate(events, first):
+            if event.kind in TURNS and not event.agent:
+                is_prompt = event.kind in (Kind.PROMPT, Kind.COMMAND)
+                self.asked = (number, " ".join(event.text[:2000].split())[:200]) if is_prompt else (0, "")
             if not (event.touches or event.commits) or "copied" in event.data:
                 continue
             for touch in event.touches:
@@ -247,6 +252,8 @@ def _write(step: Step, batch: Batch, packed: list[tuple[int, bool, Packed]], own
     if batch.clears:
         session.outlined = 0  # as many events as before may be other ones
     _own(session, owner, step)
+    if not row.agent:
+        _ask(session, batch)
     session.save()
     row.session = session
     if batch.new or batch.clears:
@@ -354,6 +361,14 @@ def _count(session: Session, row: LogFile, step: Step, *, is_anew: bool) -> None
     session.pull_requests = facts.pull_requests
     if step.head_key or is_anew:
         session.head_key = step.head_key
+
+
+def _ask(session: Session, batch: Batch) -> None:
+    """Note a prompt that nothing follows yet: it is what the agent is at, whatever the outline says."""
+    before = session.asked_event
+    session.asked_event, session.asked = batch.asked or ((0, "") if batch.clears else (before, session.asked))
+    if session.asked_event != before:
+        naming.announce(session)
 
 
 # --- owners

@@ -22,7 +22,7 @@ from tests import factories
 from tests.transcripts import stored
 from tests.transcripts.building import Log, piece
 from tests.transcripts.logs import Claude, dump, write
-from transcripts import ingest
+from transcripts import ingest, naming
 from transcripts.events import Usage
 from transcripts.models import Segment, Session, Taking
 from transcripts.services import outlining, recalling
@@ -274,3 +274,33 @@ def test_what_was_read_before_learns_its_largest_context(db):
     look_up(apps, None)
     session.refresh_from_db()
     assert session.context_most == 250_000
+
+
+def test_what_an_agent_is_at_is_its_newest_prompt_until_something_follows(project, operator, tmp_path, monkeypatch):
+    log = Claude(cwd="/src/shop")
+    records = [log.prompt("Rewrite the tokenizer of the parser"), log.said("Rewritten.")]
+    session = Session.objects.get(pk=ingest.take(write(tmp_path, dump(*records))).session)
+    Session.objects.filter(pk=session.pk).update(brief=factories.make_brief("The parser", project), process=7)
+    outlining.refresh(session.pk)
+    title = naming.now(session)
+    told = []
+    monkeypatch.setattr(live, "publish", lambda group, kind, **data: told.append(kind))
+    prompt = log.prompt("Now  write the\nrelease notes of version nine" + " and more" * 40)
+    ingest.take(write(tmp_path, dump(*records, prompt)))
+    assert {"brief.changed", "process.changed"} <= set(told)
+    assert naming.now(session).startswith("Now write the release notes of version nine and more")
+    assert len(naming.now(session)) <= 200
+    outlining.refresh(session.pk)
+    assert naming.now(session) != title, "also when the outline has it in its last segment"
+    assert recalling.sessions(Identity(operator, Scope.OPERATOR))["sessions"][0]["now"].startswith("Now write the")
+    told.clear()
+    ingest.take(write(tmp_path, dump(*records, prompt, log.said("I look first."))))
+    outlining.refresh(session.pk)
+    last = session.segments.order_by("position").last()
+    assert naming.now(session) == last.title and "brief.changed" in told
+
+
+def test_an_agent_that_was_only_asked_so_far_is_at_that(tmp_path):
+    log = Claude(cwd="/src/shop")
+    session = Session.objects.get(pk=ingest.take(write(tmp_path, dump(log.prompt("Rewrite the parser")))).session)
+    assert naming.now(session) == "Rewrite the parser"

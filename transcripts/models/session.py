@@ -41,6 +41,8 @@ class Session(models.Model):
 
     events = models.PositiveIntegerField(default=0, help_text="of the main log")
     prompts = models.PositiveIntegerField(default=0)
+    asked = models.CharField(max_length=200, blank=True, help_text="the last prompt, while nothing has followed it")
+    asked_event = models.PositiveIntegerField(default=0, help_text="its number; 0: something has")
     errors = models.PositiveIntegerField(default=0)
     compactions = models.PositiveIntegerField(default=0)
     forks = models.PositiveIntegerField(default=0)

@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from flower import live
 from flower.errors import Conflict
-from transcripts import blocks
+from transcripts import blocks, naming
 from transcripts.events import Event, Facts, Usage, Verb
 from transcripts.models import Aside, Block, Segment, Session
 from transcripts.segment import CommitMade, FileWork, Line, Phase, Status, segment
@@ -240,11 +240,8 @@ def _announce(session: Session, before: dict[int, int]) -> bool:
         segments=changed,
         order=[pk for pk, _ in now],
     )
-    if len(now) != len(before):  # the agent is at something else: pages that say "now: …" ask again
-        if session.brief_id is not None:
-            live.publish(live.brief_group(session.brief_id), "brief.changed", brief=session.brief_id)
-        if session.process is not None:
-            live.publish(live.process_group(session.process), "process.changed", process=session.process)
+    if len(now) != len(before):
+        naming.announce(session)
     return True
 
 
