@@ -25,7 +25,7 @@ from transcripts.events import Event, Kind
 from transcripts.models import Segment, Session
 from transcripts.models.outline import EDITABLE, LINES
 from transcripts.segment.ranges import starts
-from transcripts.services import access, outlines, outlining
+from transcripts.services import access, outlines, outlining, rewording
 from transcripts.views.segments import MADE_OF, Had, context_of, show_segments, transcript_of
 
 Act = Callable[[], object]
@@ -89,6 +89,13 @@ def review(request: Request, number: int, segment: int) -> HttpResponse:
 def review_session(request: Request, number: int) -> HttpResponse:
     session = access.find(request.identity, number)
     outlines.review_session(session, request.POST.get("on") == "1", actor=request.identity.actor)
+    return _back(request, session)
+
+
+@require_POST
+def reword(request: Request, number: int) -> HttpResponse:
+    session = access.find(request.identity, number)
+    rewording.ask(session, actor=request.identity.actor)
     return _back(request, session)
 
 

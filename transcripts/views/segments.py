@@ -28,7 +28,7 @@ from transcripts.blocks import index_of
 from transcripts.events import Usage, Verb
 from transcripts.models import Block, Segment, SegmentComment, SegmentUse, Session
 from transcripts.models.outline import EDITABLE, LINES
-from transcripts.services import access, aside
+from transcripts.services import access, aside, rewording
 from transcripts.views import standing, timeline
 from transcripts.views.standing import Reason
 from transcripts.wording import price
@@ -268,6 +268,7 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
     for commit in (commit for row in rows for commit in row.segment.commits):
         commits.setdefault(commit["event"], []).append(f"{commit['sha'][:9]} {commit['subject']}")
     over = lasted(session.started_at, session.active_at) if session.started_at else ""
+    run = rewording.last_run(session)
     brief = session.brief if session.brief and request.identity.may_see(session.brief) else None
     said = [comment.body for row in rows for comment in row.comments]
     drawn: dict[str, Any] = {"program": session.program, "window": session.window, "commits": commits, "over": over}
@@ -284,6 +285,9 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
         "rows": rows,
         "arranged": arranged,
         "reviewed": sum(1 for row in rows if row.segment.reviewed_at),
+        "run": run,
+        "is_asked": run is not None and rewording.is_running(run),
+        "can_ask": rewording.can_ask(session, run),
         "folds": any(isinstance(one, Run) or not one.is_open for one in arranged),
         "picture": timeline.draw(rows, indexed, **drawn),
     }
