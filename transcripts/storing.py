@@ -19,7 +19,7 @@ import zstandard
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from briefs.models import Link, Project
+from briefs.models import Actor, Link, Project
 from briefs.services import actors, links
 from flower import live
 from flower.errors import Conflict
@@ -405,8 +405,12 @@ def give_to(session: Session, project: Project) -> None:
         locked.save()
 
 
-def assign(session: Session, owner: Owner) -> None:
-    """Say whose a session is; the brief's links follow. The caller saves the session, in the same transaction."""
+def assign(session: Session, owner: Owner, actor: Actor | None = None) -> None:
+    """Say whose a session is; the brief's links follow, by ``actor`` or by flower itself.
+
+    The caller saves the session, in the same transaction.
+    """
+    actor = actor or actors.system()
     before = session.brief_id
     session.project_id, session.brief_id = owner.project, owner.brief
     session.process, session.dispatch, session.worktree = owner.process, owner.dispatch, owner.worktree
@@ -415,11 +419,11 @@ def assign(session: Session, owner: Owner) -> None:
         return
     target = str(session.pk)
     for link in Link.objects.filter(brief=before, kind=Link.Kind.SESSION, target=target) if before else ():
-        links.remove(link, actor=actors.system())
+        links.remove(link, actor=actor)
     if session.brief is not None:
         label = f"{session.program} {session.session_id[:8]}{', probable' if session.is_probable else ''}"
         relation = Link.Relation.EXECUTION
-        links.add(session.brief, Link.Kind.SESSION, target, actor=actors.system(), relation=relation, label=label)
+        links.add(session.brief, Link.Kind.SESSION, target, actor=actor, relation=relation, label=label)
 
 
 # --- small readings

@@ -12,6 +12,7 @@ urlpatterns = [
     path("sessions/<int:number>/events/<int:event>/images/<int:place>/", transcript.image, name="event_image"),
     path("sessions/<int:number>/segments/", segments.segments, name="segments"),
     path("sessions/<int:number>/segments/review/", segment_acts.review_session, name="segments_review"),
+    path("sessions/<int:number>/segments/brief/", segment_acts.brief, name="segments_brief"),
     path("sessions/<int:number>/segments/wording/", segment_acts.reword, name="segments_wording"),
     path("sessions/<int:number>/segments/<int:segment>/edit/<str:field>/", segment_acts.edit, name="segment_edit"),
     path("sessions/<int:number>/segments/<int:segment>/made/<str:field>/", segment_acts.unedit, name="segment_unedit"),

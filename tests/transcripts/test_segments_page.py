@@ -160,7 +160,7 @@ def begun() -> Log:
 )
 def test_what_is_not_done_says_why(browser, log, status, why):
     session = outlined(log)
-    title = words(page_of(browser, session).rsplit("<summary>", 1)[1].split("</summary>")[0])
+    title = words(page_of(browser, session).rsplit("<h2>", 1)[1].split("</summary>")[0])
     assert f" {status} {why} ".rstrip() in title
     number = why.rpartition(" ")[2]
     assert not why or f"?event={number[1:]}#{number}" in page_of(browser, session)
@@ -570,3 +570,67 @@ def test_the_number_of_queries_does_not_depend_on_the_segments(browser, operator
     few, many = cost(16), cost(200)
     assert few == many
     assert few <= 14
+
+
+# --- whose it is ------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_without_a_brief_is_given_one(browser, operator, project):
+    session = make_session(1)
+    brief = factories.make_brief("Reset the orchestrator", project)
+    for page in ("", "segments/"):
+        assert "choose a brief" in browser.get(f"/sessions/{session.pk}/{page}").content.decode()
+    address = f"/sessions/{session.pk}/segments/brief/"
+    for nonsense, status in (("", 400), ("twelve", 400), ("99999", 404)):
+        assert browser.post(address, {"brief": nonsense}).status_code == status
+    assert browser.post(address, {"brief": f"#{brief.pk}"}).status_code == 302
+    session.refresh_from_db()
+    assert (session.brief, session.project, session.is_probable) == (brief, project, False)
+    assert brief.links.get(kind="session").target == str(session.pk)
+    assert TraceEntry.objects.filter(brief=brief, actor=operator).exists(), "on the trace, by whom"
+    text = page_of(browser, session)
+    assert "choose a brief" not in text and f"#{brief.pk} Reset" in text
+    other = factories.make_brief("Another", project)
+    answer = browser.post(address, {"brief": str(other.pk)}, headers=SCRIPT)
+    assert answer.status_code == 409 and "is known" in answer.json()["error"]
+
+
+def test_what_was_guessed_can_be_put_right(browser, project):
+    session = make_session(1, brief=factories.make_brief("A guess", project), is_probable=True)
+    assert "another brief" in page_of(browser, session)
+    brief = factories.make_brief("The right one", project)
+    browser.post(f"/sessions/{session.pk}/segments/brief/", {"brief": str(brief.pk)})
+    session.refresh_from_db()
+    assert session.brief == brief and not session.is_probable
+
+
+def test_a_brief_of_a_session_without_a_project_is_in_the_one_that_is_meant(browser, project, tmp_path):
+    session = make_session(2)
+    first, second = session.segments.order_by("position")
+    for row in (first, second):
+        row.next_steps = [line("Deliver the packet by file")]
+        row.save()
+    assert 'name="line" value="Deliver' in page_of(browser, session), "there is only one project"
+    browser.post(f"/sessions/{session.pk}/segments/{first.pk}/uses/next_steps/", {"line": "Deliver the packet by file"})
+    assert Brief.objects.get().project == project
+    other = factories.make_project(tmp_path / "other")
+    assert 'name="line" value="Deliver' not in page_of(browser, session), "one is asked"
+    address = f"/sessions/{session.pk}/segments/{second.pk}/uses/next_steps/"
+    form = browser.get(address, {"line": "Deliver the packet by file"}).content.decode()
+    assert f'value="{project.slug}"' in form and f'value="{other.slug}"' in form
+    browser.post(address, {"line": "Deliver the packet by file", "project": other.slug})
+    assert Brief.objects.get(project=other).title == "Deliver the packet by file"
+
+
+def test_an_empty_session_that_is_over_promises_nothing(browser):
+    session = Session.objects.create(program="claude", session_id="empty", active_at=timezone.now())
+    assert "appear here as the agent works" in page_of(browser, session)
+    Session.objects.update(active_at=timezone.now() - timedelta(hours=1))
+    assert "nobody writes it any more" in page_of(browser, session)
+
+
+def test_an_address_of_mail_in_a_summary_is_no_link(browser):
+    session = make_session(1)
+    session.segments.update(summary="Signed off by Al <al@example.org>, see <https://example.org/a>.")
+    text = part(page_of(browser, session), 1)
+    assert "mailto" not in text and "al@example.org" in text and 'href="https://example.org/a"' in text

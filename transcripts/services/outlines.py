@@ -10,7 +10,7 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from briefs import trace
-from briefs.models import Actor, Brief, Link
+from briefs.models import Actor, Brief, Link, Project
 from briefs.services import briefs, links, questions
 from flower.errors import Conflict, Invalid, NotFound
 from transcripts.events import Event
@@ -187,10 +187,19 @@ def comment(segment: Segment, body: str, *, actor: Actor) -> SegmentComment:
     return _changed(segment, do)
 
 
-def use(segment: Segment, field: str, text: str, *, actor: Actor, brief: Brief | None = None) -> SegmentUse:
+def use(
+    segment: Segment,
+    field: str,
+    text: str,
+    *,
+    actor: Actor,
+    brief: Brief | None = None,
+    project: Project | None = None,
+) -> SegmentUse:
     """Make something out of a line: a brief of a next step, a question of an open question, an entry of a decision.
 
-    A question and an entry go to ``brief``, or to the session's own one. The same line twice gives what it gave first.
+    A question and an entry go to ``brief``, or to the session's own one; a brief to ``project``, to that of the session
+    or of the brief, or to the only one that there is. The same line twice gives what it gave first.
     Raises Invalid for a line that is not there, Conflict where a brief is missing.
     """
     if field not in _MADE:
@@ -207,7 +216,7 @@ def use(segment: Segment, field: str, text: str, *, actor: Actor, brief: Brief |
         key = blake2b(wanted.encode(), digest_size=16).hexdigest()
         if known := row.uses.filter(field=field, text_key=key).first():
             return known
-        goal, number = _make(session, row, field, wanted, target, actor)
+        goal, number = _make(session, row, field, wanted, target, project, actor)
         made: SegmentUse = SegmentUse.objects.create(
             segment=row,
             field=field,
@@ -225,11 +234,17 @@ def use(segment: Segment, field: str, text: str, *, actor: Actor, brief: Brief |
 
 
 def _make(
-    session: Session, row: Segment, field: str, text: str, target: Brief | None, actor: Actor
+    session: Session,
+    row: Segment,
+    field: str,
+    text: str,
+    target: Brief | None,
+    project: Project | None,
+    actor: Actor,
 ) -> tuple[Brief, int]:
     source = f"From segment {row.position} of session {session.pk}, “{row.shown('title')}”."
     if field == "next_steps":
-        project = session.project or (target.project if target else None)
+        project = project or project_of(session) or (target.project if target else None)
         made = briefs.capture(f"{text}\n\n{source}", title=text[:200], actor=actor, project=project)
         if target is not None:
             links.add(made, Link.Kind.BRIEF, str(target.pk), actor=actor, label=target.title)
@@ -238,6 +253,15 @@ def _make(
     if field == "open_questions":
         return target, questions.ask(target, text, actor=actor).pk
     return target, briefs.note(target, f"Decided: {text}\n\n{source}", actor=actor)
+
+
+def project_of(session: Session) -> Project | None:
+    """Whose a brief is that is made out of it: its own, its brief's, or the only project that there is."""
+    own = session.project or (session.brief.project if session.brief else None)
+    if own is not None:
+        return own
+    some = list(Project.objects.all()[:2])
+    return some[0] if len(some) == 1 else None
 
 
 def _joined(row: Segment, following: Segment) -> dict[str, Any]:

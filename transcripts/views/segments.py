@@ -20,15 +20,17 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
+from briefs.models import Project
 from briefs.services import recall, references
 from briefs.templatetags.flower import lasted
 from briefs.views.door import Request, show
+from flower import markdown
 from transcripts import liveness, naming, paging
 from transcripts.blocks import index_of
 from transcripts.events import Usage, Verb
 from transcripts.models import Block, Segment, SegmentComment, SegmentUse, Session
 from transcripts.models.outline import EDITABLE, LINES
-from transcripts.services import access, aside, rewording
+from transcripts.services import access, aside, outlines, rewording
 from transcripts.views import standing, timeline
 from transcripts.views.standing import Reason
 from transcripts.wording import price
@@ -45,6 +47,7 @@ WORDS: Final = {
     "next_steps": "next steps",
     "open_questions": "open questions",
 }
+_MAIL: Final = re.compile(r'<a href="mailto:[^>]*>(.*?)</a>', re.S)
 _HAVE: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,9})")
 
 
@@ -150,8 +153,10 @@ class Row:
         return 2 * self.segment.revision + standing.is_left(self.segment, self.is_live)
 
     @property
-    def summary(self) -> str:
-        return str(self.segment.shown("summary"))
+    def summary(self) -> SafeString:
+        """Rendered. An address in angle brackets is the author of a commit, nobody to write to."""
+        rendered = markdown.render(str(self.segment.shown("summary")))
+        return SafeString(_MAIL.sub(r"\1", rendered))  # an element less: as safe as it was
 
     @property
     def events(self) -> int:
@@ -176,6 +181,10 @@ class Row:
     def cost(self) -> float | None:
         """In dollars, where its model has a price."""
         return price.of_usage(Usage(**self.segment.usage), self.segment.session.model, price.table())
+
+    @property
+    def empty(self) -> list[Part]:
+        return [part for part in self.parts if not part.lines]
 
     @property
     def edited(self) -> list[str]:
@@ -285,6 +294,8 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
         "rows": rows,
         "arranged": arranged,
         "reviewed": sum(1 for row in rows if row.segment.reviewed_at),
+        "has_project": outlines.project_of(session) is not None or not Project.objects.exists(),
+        "can_give_brief": request.identity.may_write and (session.brief is None or session.is_probable),
         "run": run,
         "is_asked": run is not None and rewording.is_running(run),
         "can_ask": rewording.can_ask(session, run),

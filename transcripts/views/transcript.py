@@ -109,6 +109,7 @@ def _around(
         "headings": headings,
         "title": naming.title(session, first),
         "brief": session.brief if session.brief and request.identity.may_see(session.brief) else None,
+        "can_give_brief": request.identity.may_write and (session.brief is None or session.is_probable),
         "helpers": [row for row in logs if row.agent],
         "words": words,
         "search": _search(request, session) if words else None,
