@@ -216,6 +216,65 @@ def test_a_segment_is_split_before_a_step_and_stays_so(session, log, mike):
     assert Segment.objects.get(pk=second.pk).last == second.last
 
 
+# --- a long session ---------------------------------------------------------------------------------------------------
+
+
+def outline_of(session: Session) -> list[dict]:
+    hidden = ("id", "session_id", "revision")
+    return [
+        {name: value for name, value in row.items() if name not in hidden}
+        for row in session.segments.order_by("position").values()
+    ]
+
+
+def test_only_the_end_of_a_long_session_is_read_again_and_the_outline_is_the_same(monkeypatch):
+    log = Log()
+    for number in range(40):
+        work(log, f"{TOPICS[number % 8]}{number}").pause(number % 3 * 20)
+    whole, grown = (stored.session(log) for _ in range(2))
+    Session.objects.filter(pk=grown.pk).update(session_id=whole.session_id + "'")
+    read = []
+    events_of = outlining.events_of
+    monkeypatch.setattr(
+        outlining, "events_of", lambda session, first=1: read.append(first) or events_of(session, first)
+    )
+    outlining.refresh(whole.pk)
+    outlining.refresh(grown.pk)
+    for number in range(40, 46):
+        work(log, f"{TOPICS[number % 8]}{number}")
+        for session in (whole, grown):
+            session.refresh_from_db()
+            stored.grow(session, log.events)
+        monkeypatch.setattr(outlining, "LONG", 10**9)
+        outlining.refresh(whole.pk)
+        monkeypatch.setattr(outlining, "LONG", 200)
+        monkeypatch.setattr(outlining, "CONTEXT", 150)
+        read.clear()
+        outlining.refresh(grown.pk)
+        assert len(read) == 1 and read[0] > 200
+        assert outline_of(grown) == outline_of(whole)
+    grown.refresh_from_db()
+    tiles(grown)
+
+
+def test_a_long_session_whose_log_was_read_anew_is_looked_at_whole(monkeypatch):
+    log = Log()
+    for number in range(40):
+        work(log, f"{TOPICS[number % 8]}{number}")
+    session = stored.session(log)
+    outlining.refresh(session.pk)
+    monkeypatch.setattr(outlining, "LONG", 200)
+    monkeypatch.setattr(outlining, "CONTEXT", 150)
+    Session.objects.filter(pk=session.pk).update(outlined=0)
+    read = []
+    events_of = outlining.events_of
+    monkeypatch.setattr(
+        outlining, "events_of", lambda session, first=1: read.append(first) or events_of(session, first)
+    )
+    outlining.refresh(session.pk)
+    assert read == [1]
+
+
 # --- what is put aside ------------------------------------------------------------------------------------------------
 
 
