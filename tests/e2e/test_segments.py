@@ -293,7 +293,12 @@ def test_two_hundred_segments_stay_quick(page: Page, flower: Flower, faults: Fau
 def test_it_has_no_serious_fault_for_anybody(page: Page, made: Made, axe, scheme, width):  # noqa: F811
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    failing = [{"text": "Get the tests to pass again.", "event": 15}]
+    made.do(f"Segment.objects.filter(pk={made.segments[2]}).update(status='partial', next_steps={failing})")
     visit(page, made)
+    expect(made.segment(page, 3).locator(".because")).to_have_text("Tests failing e15")
+    if width < 700:
+        made.segment(page, 2).locator(".edits > summary").click()
     for name in ("rename", "edit next steps", "split"):
         made.segment(page, 2).get_by_role("link", name=name, exact=True).click()
     expect(made.segment(page, 2).locator("form")).to_have_count(3)

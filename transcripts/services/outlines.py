@@ -125,7 +125,7 @@ def split(segment: Segment, event: int, *, actor: Actor) -> tuple[Segment, Segme
             later.revision += 1
             later.save(update_fields=["position", "revision"])
         merged = aside.merged_into(row)
-        if merged is None or merged[0].segment.key != rest.key:
+        if merged is None or merged[0].segment.first != at:
             first = outlining.put(session, row, made, row.position)
             second = outlining.put(session, None, rest, row.position + 1)
             return _touched(first, actor), second
