@@ -22,7 +22,7 @@ from transcripts.tail import tail
 
 
 class SessionConsumer(Consumer):
-    """``outline.revision`` on connecting, ``outline.changed`` and ``session.grew`` from then on."""
+    """``outline.revision`` on connecting; ``outline.changed``, ``session.grew``, ``wording.changed`` from then on."""
 
     number: int
     last: int | None  # event that the page has; None: it wants none
@@ -47,6 +47,10 @@ class SessionConsumer(Consumer):
     async def session_grew(self, message: dict[str, Any]) -> None:
         await self.send(json.dumps({"type": "session.grew", "session": self.number, "last": message["last"]}))
         await self.catch_up(message["last"])
+        metrics.note_push(message)
+
+    async def wording_changed(self, message: dict[str, Any]) -> None:
+        await self.send(json.dumps({"type": "wording.changed", "session": self.number}))
         metrics.note_push(message)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:

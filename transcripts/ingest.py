@@ -7,6 +7,7 @@ that begins by taking the ``LogFile``'s version: of two readers of one log only 
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -27,7 +28,7 @@ from transcripts.adapters import Amendment, Keys, open_adapter, recognise
 from transcripts.events import Event
 from transcripts.models import Block, LogFile, Session
 from transcripts.progress import Progress, resume
-from transcripts.reading import chunks_of, is_compressed, lines_of
+from transcripts.reading import chunks_of, is_compressed, lines_of, open_log
 from transcripts.storing import Batch, Busy
 
 __all__ = ["Busy", "Taken", "on_events", "take"]
@@ -64,15 +65,23 @@ def take(path: Path, *, project: Project | None = None) -> Taken:
     """
     path = path.absolute()
     try:
-        with path.open("rb") as file, _in_haste():
+        with open_log(path) as file, _in_haste():
             taken = _Reader(path, file, project).run()
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.") from error
-    except (PermissionError, IsADirectoryError) as error:
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EINVAL, errno.ENXIO):
+            raise
         raise NotFound(f"{path} cannot be read: {error.strerror}.") from error
     if taken.new_events or taken.is_reread:
         _tell(taken.session)
     return taken
+
+
+def known_size(path: Path) -> int:
+    """The bytes of a log when it was last read; 0 for one that never was."""
+    known = LogFile.objects.filter(path_key=storing.key_of(str(path.absolute()))).values_list("size", flat=True)
+    return known.first() or 0
 
 
 def _tell(session: int) -> None:

@@ -6,6 +6,9 @@ in memory.
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -16,9 +19,21 @@ CHUNK: Final = 256 * 1024
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
+def open_log(path: Path) -> BinaryIO:
+    """A log, to be read. Raises OSError, also for what is no regular file: to open a pipe may take for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "It is no regular file", str(path))
+
+
 def lines_of(path: Path) -> Iterator[bytes]:
     """Every line without its newline; also the last one that has none."""
-    with path.open("rb") as file:
+    with open_log(path) as file:
         rest: list[bytes] = []
         for chunk in chunks_of(file):
             head, newline, tail = chunk.rpartition(b"\n")

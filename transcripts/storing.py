@@ -19,14 +19,14 @@ import zstandard
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from briefs.models import Link, Project
+from briefs.models import Actor, Link, Project
 from briefs.services import actors, links
 from flower import live
 from flower.errors import Conflict
-from transcripts import blocks, owners
+from transcripts import blocks, naming, owners
 from transcripts.adapters import Counts
 from transcripts.blocks import Builder
-from transcripts.events import Event, Facts, Verb
+from transcripts.events import Event, Facts, Kind, Verb
 from transcripts.models import Block, LogFile, Session, SessionCommit, TouchedFile
 from transcripts.owners import Owner
 from transcripts.progress import Progress, inode
@@ -45,6 +45,7 @@ ADDED: Final = {  # the session's counter: the file's, summed over its files
     "tokens_output": "output",
 }
 OWN: Final = ("events", "prompts", "compactions", "forks", "context", "window")  # of the main log alone
+TURNS: Final = frozenset({Kind.PROMPT, Kind.COMMAND, Kind.ANSWER, Kind.THINKING, Kind.CALL, Kind.RESULT})
 LARGEST: Final = 2**31 - 1
 _TABLE: Final = TouchedFile._meta.db_table
 _TOUCH_AGAIN: Final = f"UPDATE {_TABLE} SET times = times + %s, last = %s, at = %s WHERE id = %s"  # noqa: S608
@@ -83,12 +84,16 @@ class Batch:
     commits: dict[str, SessionCommit] = field(default_factory=dict)
     size: int = 0  # bytes that were read
     new: int = 0
+    asked: tuple[int, str] | None = None  # the prompt that they end with; (0, "") where something follows it
     clears: bool = False  # what was stored of this log goes first
 
     def note(self, first: int, events: list[Event], cwd: str) -> None:
         """Files and commits of new events, of which ``first`` is the first number."""
         self.new += len(events)
         for number, event in enumerate(events, first):
+            if event.kind in TURNS and not event.agent:
+                is_prompt = event.kind in (Kind.PROMPT, Kind.COMMAND)
+                self.asked = (number, " ".join(event.text[:2000].split())[:200]) if is_prompt else (0, "")
             if not (event.touches or event.commits) or "copied" in event.data:
                 continue
             for touch in event.touches:
@@ -190,6 +195,7 @@ def _packer() -> ThreadPoolExecutor:
 
 
 def _pack(builder: Builder) -> Packed:
+    """Its columns, and ``most``: the largest context in it."""
     compressor = zstandard.ZstdCompressor(level=blocks.LEVEL)
     return {
         "last": builder.last,
@@ -200,6 +206,7 @@ def _pack(builder: Builder) -> Packed:
         "index": builder.index(compressor),
         "keys": b"".join(builder.keys),
         "payload": builder.payload(compressor),
+        "most": max((event.usage.context for event in builder.events if event.usage and not event.agent), default=0),
     }
 
 
@@ -230,11 +237,13 @@ def _write(step: Step, batch: Batch, packed: list[tuple[int, bool, Packed]], own
     if batch.clears:
         for kind in (Block, TouchedFile, SessionCommit):
             kind.objects.filter(file=row).delete()
-    _write_blocks(row, packed)
+    most = _write_blocks(row, packed)
     touches = _write_touched(row, batch)
     commits = _write_commits(row, batch)
     session = Session.objects.select_for_update().get(pk=row.session_id)
     _count(session, row, step, is_anew=batch.clears)
+    if not row.agent:
+        session.context_most = min(LARGEST, max(most, 0 if batch.clears else session.context_most))
     if touches or batch.clears:
         changed = session.touched.exclude(verb=Verb.READ)
         session.files = changed.values("path_key").distinct().count()
@@ -243,6 +252,8 @@ def _write(step: Step, batch: Batch, packed: list[tuple[int, bool, Packed]], own
     if batch.clears:
         session.outlined = 0  # as many events as before may be other ones
     _own(session, owner, step)
+    if not row.agent:
+        _ask(session, batch)
     session.save()
     row.session = session
     if batch.new or batch.clears:
@@ -265,15 +276,19 @@ def _new_row(step: Step, batch: Batch) -> LogFile:
     return known
 
 
-def _write_blocks(row: LogFile, packed: list[tuple[int, bool, Packed]]) -> None:
-    made = []
-    for first, is_stored, values in packed:
+def _write_blocks(row: LogFile, packed: list[tuple[int, bool, Packed]]) -> int:
+    """Returns the largest context in them."""
+    made, most = [], 0
+    for first, is_stored, whole in packed:
+        values = {name: value for name, value in whole.items() if name != "most"}
+        most = max(most, whole["most"])
         if is_stored:
             Block.objects.filter(file=row, first=first).update(**values)
         else:
             made.append(Block(file=row, first=first, **values))
     if made:
         Block.objects.bulk_create(made, batch_size=BLOCKS_AT_ONCE)
+    return most
 
 
 def _write_touched(row: LogFile, batch: Batch) -> bool:
@@ -348,6 +363,14 @@ def _count(session: Session, row: LogFile, step: Step, *, is_anew: bool) -> None
         session.head_key = step.head_key
 
 
+def _ask(session: Session, batch: Batch) -> None:
+    """Note a prompt that nothing follows yet: it is what the agent is at, whatever the outline says."""
+    before = session.asked_event
+    session.asked_event, session.asked = batch.asked or ((0, "") if batch.clears else (before, session.asked))
+    if session.asked_event != before:
+        naming.announce(session)
+
+
 # --- owners
 
 
@@ -382,8 +405,12 @@ def give_to(session: Session, project: Project) -> None:
         locked.save()
 
 
-def assign(session: Session, owner: Owner) -> None:
-    """Say whose a session is; the brief's links follow. The caller saves the session, in the same transaction."""
+def assign(session: Session, owner: Owner, actor: Actor | None = None) -> None:
+    """Say whose a session is; the brief's links follow, by ``actor`` or by flower itself.
+
+    The caller saves the session, in the same transaction.
+    """
+    actor = actor or actors.system()
     before = session.brief_id
     session.project_id, session.brief_id = owner.project, owner.brief
     session.process, session.dispatch, session.worktree = owner.process, owner.dispatch, owner.worktree
@@ -392,11 +419,11 @@ def assign(session: Session, owner: Owner) -> None:
         return
     target = str(session.pk)
     for link in Link.objects.filter(brief=before, kind=Link.Kind.SESSION, target=target) if before else ():
-        links.remove(link, actor=actors.system())
+        links.remove(link, actor=actor)
     if session.brief is not None:
         label = f"{session.program} {session.session_id[:8]}{', probable' if session.is_probable else ''}"
         relation = Link.Relation.EXECUTION
-        links.add(session.brief, Link.Kind.SESSION, target, actor=actors.system(), relation=relation, label=label)
+        links.add(session.brief, Link.Kind.SESSION, target, actor=actor, relation=relation, label=label)
 
 
 # --- small readings

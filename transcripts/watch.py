@@ -1,15 +1,17 @@
 """The watch: agents' logs are taken while they are written.
 
 A thread waits for what the kernel tells of the roots (inotify; polling where there is none) and queues the names; the
-main thread takes one log at a time, the newly written before the backlog. Names may be missed (a folder that filled
-before it was watched, a kernel queue that ran over), so all roots are looked through now and then. What was taken
-stands in the database: a watch that is killed at any moment has lost nothing but time.
+main thread takes one log at a time, the newly written before the backlog. One that is shorter than it was is waited
+for: most often it is being written anew. Names may be missed (a folder that filled before it was watched, a kernel
+queue that ran over), so all roots are looked through now and then. What was taken stands in the database: a watch that
+is killed at any moment has lost nothing but time.
 """
 
 from __future__ import annotations
 
 import os
 import queue
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +37,8 @@ LONGEST_MS: Final = 300
 BEAT: Final = 5.0  # seconds between two signs of life
 NEW: Final = 600.0  # seconds: a log of this age may still get an owner, so it is looked at again when it grows
 
+SHRUNK: Final = 5.0  # seconds that a log must stay shorter than what was read of it, before that is believed
+
 Seen = tuple[int, int, int]  # inode, size, time in nanoseconds
 
 
@@ -51,6 +55,7 @@ class Watch:
         self.told: queue.SimpleQueue[Path] = queue.SimpleQueue()
         self.backlog: list[Path] = []  # the newest last
         self.done: dict[Path, Seen] = {}
+        self.shrunk: dict[Path, tuple[float, Seen]] = {}  # when they are believed
         self.rules: object = None
 
     def run(self) -> None:
@@ -66,11 +71,14 @@ class Watch:
             if now >= next_look:
                 self.look_through()
                 next_look = time.monotonic() + LOOK_THROUGH
+            for path in [path for path, (at, _) in self.shrunk.items() if now >= at]:
+                self.take(path)
             if self.backlog and self.told.empty():
                 self.take(self.backlog.pop())
                 continue
+            next_step = min(next_beat, next_look, *(at for at, _ in self.shrunk.values()))
             try:
-                self.take(self.told.get(timeout=max(0.01, min(next_beat, next_look) - time.monotonic())))
+                self.take(self.told.get(timeout=max(0.01, next_step - time.monotonic())))
             except queue.Empty:
                 continue
         listener.join(timeout=2)
@@ -145,10 +153,16 @@ class Watch:
     def take(self, path: Path) -> None:
         """Take one log, if it may be taken. Whatever is wrong with it is the log's trouble, not the watch's."""
         try:
-            seen = _seen(path.stat())
-            if self.done.get(path) == seen:
-                return
+            seen = _seen(path)
+        except OSError:  # it went away
+            self.shrunk.pop(path, None)
+            return
+        if seen is None or self.done.get(path) == seen:
+            return
+        try:
             close_old_connections()
+            if self._is_shrinking(path, seen):
+                return
             if taking.is_wanted(path):
                 ingest.take(path)
             elif time.time() - path.stat().st_mtime < NEW:
@@ -169,6 +183,20 @@ class Watch:
             log.exception("a log could not be taken", path=str(path))
         self.done[path] = seen
 
+    def _is_shrinking(self, path: Path, seen: Seen) -> bool:
+        """Is it shorter than what was read of it, and has not been so, and at rest, for long enough?"""
+        if seen[1] >= ingest.known_size(path):
+            self.shrunk.pop(path, None)
+            return False
+        at, was = self.shrunk.get(path, (0.0, None))
+        if was != seen:
+            self.shrunk[path] = (time.monotonic() + SHRUNK, seen)
+            return True
+        if time.monotonic() < at:
+            return True
+        del self.shrunk[path]
+        return False
+
 
 def _logs(root: Path) -> Iterator[tuple[Path, Seen]]:
     """Every log below a folder. Of a plain log and its compressed copy the plain one."""
@@ -178,10 +206,14 @@ def _logs(root: Path) -> Iterator[tuple[Path, Seen]]:
             if is_log(name) and not (name.endswith(".zst") and name.removesuffix(".zst") in present):
                 path = Path(folder, name)
                 try:
-                    yield path, _seen(path.stat())
+                    seen = _seen(path)
                 except OSError:
                     continue  # gone meanwhile
+                if seen is not None:
+                    yield path, seen
 
 
-def _seen(stat: os.stat_result) -> Seen:
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+def _seen(path: Path) -> Seen | None:
+    """None for a pipe, a device, a folder: whatever its name, it is no log."""
+    now = path.stat()
+    return (now.st_ino, now.st_size, now.st_mtime_ns) if stat.S_ISREG(now.st_mode) else None

@@ -45,6 +45,7 @@ new Socket(() => page.dataset.live, {
       grown(message.last);
       if (message.type === "session.grew" && !document.querySelector("[data-live-until]")) again(); // it lives again
     }
+    if (message.type === "wording.changed") again(); // a model was asked, or gave its answer
     if (message.revision === undefined) return;
     heard = Math.max(heard, message.revision);
     if (heard > revision()) soon();

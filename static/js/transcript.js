@@ -2,9 +2,11 @@
 // Results go under their calls, events of a sub-agent into its fold. Only a page that holds the end follows it, and it
 // scrolls by itself only while its reader is at the end.
 import { refresh } from "./ago.js";
+import { morph } from "./morph.js";
 import { Socket } from "./socket.js";
 
-const events = document.getElementById("events"), rail = document.getElementById("session-rail");
+const events = document.getElementById("events"), rail = document.getElementById("session-rail"), head = document.getElementById("transcript-head");
+const PAUSE = 400; // ms: a burst of changes is one request
 const grew = document.querySelector(".grew");
 const numbers = root => [...root.querySelectorAll("[data-number]")];
 const atEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 80;
@@ -33,6 +35,7 @@ function add(html) {
     added += 1;
   }
   if (!added) return;
+  document.querySelector("[data-blank]")?.remove();
   refresh(events);
   localise(events);
   if (follows) toEnd();
@@ -52,8 +55,9 @@ function place(node) {
 }
 
 function told(message) {
-  if (message.type === "transcript.anew") location.reload();
-  if (message.type === "outline.changed") soon();
+  if (message.type === "transcript.anew") return location.reload();
+  heard = Math.max(heard, message.revision ?? 0);
+  if (heard > revision() || message.last !== undefined && message.last !== Number(head.dataset.events)) soon();
 }
 
 function follow() {
@@ -67,43 +71,55 @@ function follow() {
 grew?.querySelector("button").addEventListener("click", () => { toEnd(); grew.hidden = true });
 addEventListener("scroll", () => { if (grew && !grew.hidden && atEnd()) grew.hidden = true; here() }, { passive: true });
 
-// --- the outline beside, and its titles between the events ---
-let timer;
-function soon() {
-  timer ??= setTimeout(async () => {
+// --- what stands around the events: head and outline, and its titles between them ---
+const revision = () => Number(head.dataset.revision);
+let heard = 0, timer, sleep;
+
+function soon(pause = PAUSE) {
+  timer ??= setTimeout(() => look().catch(() => {}).finally(() => { // the server is away: its socket comes back, and says where it is
     timer = undefined;
-    const field = rail.querySelector("[name=q]");
-    if (field.value || field === document.activeElement) return soon(); // somebody searches: later
-    await htmx.ajax("GET", events.dataset.rail, { target: rail, swap: "innerHTML" }).catch(() => {});
-    headings();
-    here();
-  }, 1000);
+    if (revision() < heard) soon(2000);
+  }), pause);
 }
 
-function headings() {
-  const wanted = new Map([...rail.querySelectorAll("[data-first]")].map(item => [item.dataset.first, item]));
+async function look() {
+  const answer = await fetch(events.dataset.beside, { headers: { "HX-Request": "true" } });
+  if (!answer.ok || answer.headers.has("HX-Redirect")) return;
+  const read = document.createElement("template");
+  read.innerHTML = await answer.text(); // from the server, escaped there; template content runs nothing
+  const fresh = name => read.content.getElementById(name);
+  if (Number(fresh("transcript-head").dataset.revision) < revision()) return;
+  const follows = atEnd();
+  morph(head, fresh("transcript-head"));
+  morph(rail, fresh("session-rail"));
+  headings(fresh("chapters"));
+  refresh(document.body);
+  if (follows) toEnd();
+  here();
+  retire();
+}
+
+function headings(fresh) {
+  const wanted = new Map([...fresh.children].map(heading => [heading.dataset.first, heading]));
   for (const heading of events.querySelectorAll(".chapter")) {
-    const item = wanted.get(heading.dataset.first);
-    if (!item) { heading.remove(); continue }
-    heading.querySelector(".no").textContent = item.dataset.position;
-    heading.querySelector("h3 a").textContent = item.querySelector(".words").textContent;
+    const want = wanted.get(heading.dataset.first), continued = heading.querySelector(":scope > .num");
     wanted.delete(heading.dataset.first);
+    if (!want) { heading.remove(); continue }
+    if (continued) want.querySelector("h3").after(" ", continued.cloneNode(true));
+    want.classList.toggle("continued", Boolean(continued));
+    morph(heading, document.importNode(want, true));
   }
-  for (const [first, item] of wanted) {
-    const event = document.getElementById(`e${first}`), top = event?.closest("#events > li");
-    if (!top) continue;
-    const heading = document.createElement("li"), title = document.createElement("h3"), no = document.createElement("span"), link = document.createElement("a");
-    heading.className = "chapter";
-    heading.dataset.first = first;
-    heading.id = `segment-${item.dataset.position}`;
-    no.className = "no";
-    no.textContent = item.dataset.position;
-    link.href = `/sessions/${events.dataset.session}/segments/#segment-${item.dataset.position}`;
-    link.textContent = item.querySelector(".words").textContent;
-    title.append(no, link);
-    heading.append(title);
-    top.before(heading);
+  for (const [first, heading] of wanted) {
+    const top = document.getElementById(`e${first}`)?.closest("#events > li");
+    if (top) top.before(document.importNode(heading, true));
   }
+}
+
+// A session is called live for some time after its last event.
+function retire() {
+  clearTimeout(sleep);
+  const until = 1000 * head.dataset.liveUntil;
+  if (until) sleep = setTimeout(soon, Math.max(30_000, until - Date.now() + 1000));
 }
 
 function here() { // which segment is being read
@@ -164,4 +180,5 @@ if (events) localise(events);
 if (location.hash.length > 1) show(location.hash.slice(1))?.scrollIntoView();
 else if (events?.dataset.live && last >= Number(events.dataset.end) && document.querySelector(".facts-line .live")) toEnd();
 follow();
+retire();
 here();

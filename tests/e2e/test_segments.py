@@ -293,7 +293,12 @@ def test_two_hundred_segments_stay_quick(page: Page, flower: Flower, faults: Fau
 def test_it_has_no_serious_fault_for_anybody(page: Page, made: Made, axe, scheme, width):  # noqa: F811
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    failing = [{"text": "Get the tests to pass again.", "event": 15}]
+    made.do(f"Segment.objects.filter(pk={made.segments[2]}).update(status='partial', next_steps={failing})")
     visit(page, made)
+    expect(made.segment(page, 3).locator(".because")).to_have_text("Tests failing e15")
+    if width < 700:
+        made.segment(page, 2).locator(".edits > summary").click()
     for name in ("rename", "edit next steps", "split"):
         made.segment(page, 2).get_by_role("link", name=name, exact=True).click()
     expect(made.segment(page, 2).locator("form")).to_have_count(3)
@@ -333,3 +338,43 @@ def test_a_run_that_forms_takes_nothing_out_of_sight(page: Page, made: Made):
     expect(made.segment(page, 4)).to_be_hidden()
     page.reload()
     expect(page.locator("[data-run]")).not_to_have_attribute("open", "")
+
+
+def test_on_a_phone_what_is_empty_is_one_line_and_edits_are_behind_one_word(page: Page, made: Made):
+    page.set_viewport_size({"width": 380, "height": 800})
+    visit(page, made)
+    second = made.segment(page, 2)
+    expect(second.locator('[data-part="key_decisions"]')).to_be_hidden()
+    expect(second.locator(".nothing")).to_have_text("No key decisions, open questions.")
+    expect(second.get_by_role("link", name="edit next steps")).to_be_hidden()
+    expect(second.get_by_role("link", name="split")).to_be_hidden()
+    expect(second.get_by_role("button", name="mark reviewed")).to_be_visible()
+    second.locator(".edits > summary").click()
+    expect(second.get_by_role("link", name="edit next steps")).to_be_visible()
+    expect(second.get_by_role("link", name="split")).to_be_visible()
+    second.locator(".nothing").get_by_role("link", name="open questions").click()
+    field = page.get_by_label("Open questions")
+    expect(field).to_be_focused()
+    field.fill("Is it global?")
+    page.keyboard.press("Control+Enter")
+    expect(second.locator('[data-part="open_questions"]')).to_contain_text("Is it global?")
+    expect(second.locator(".nothing")).to_have_text("No key decisions.")
+    expect(second.get_by_role("link", name="split")).to_be_visible()
+    page.goto("/sessions/")
+    for field in page.locator(".filters :is(input, select):visible").all():
+        box = field.bounding_box()
+        assert box and box["x"] >= 0 and box["x"] + box["width"] <= 380
+
+
+def test_a_merge_is_undone_where_it_was_made(page: Page, made: Made):
+    visit(page, made)
+    made.do(f"outlines.edit(row({made.segments[1]}), 'summary', 'Their words', actor=actor)")
+    first = made.segment(page, 1)
+    page.once("dialog", lambda dialog: dialog.accept())
+    first.get_by_role("button", name="merge with next").click()
+    expect(first).to_contain_text("Their words")
+    expect(page.locator("[data-segment]")).to_have_count(3)
+    first.get_by_role("button", name="undo the merge").click()
+    expect(page.locator("[data-segment]")).to_have_count(4)
+    expect(made.segment(page, 2)).to_contain_text("Their words")
+    expect(first).not_to_contain_text("Their words")

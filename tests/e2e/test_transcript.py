@@ -17,6 +17,11 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 expect.set_options(timeout=20_000)
 NUMBERS = "[...document.querySelectorAll('#events [data-number]')].map(event => +event.dataset.number)"
 
+EMPTY = """
+from transcripts.models import Session
+print(Session.objects.create(program="claude", session_id="fills-from-nothing").pk)
+"""
+
 
 class Writer:
     """Writes a session's log as Claude Code does, and has it read."""
@@ -88,6 +93,48 @@ def test_it_grows_while_one_reads(page: Page, writer):
     assert sorted(page.evaluate(NUMBERS)) == list(range(1, 1 + 3 * 15 + 1))
     page.get_by_role("button", name="new events below").click()
     expect(page.locator(".grew")).to_be_hidden()
+
+
+def test_what_stands_around_the_events_follows_too(page: Page, writer):
+    """Counts, the outline beside, the titles between the events and their states; also when the log was cut."""
+    made = writer("around")
+    made.write("user", "Write the release notes of version nine")
+    made.run("git log", "nothing")
+    number = made.read()
+    page.goto(f"/sessions/{number}/")
+    head, chapter = page.locator("#transcript-head"), page.locator(".chapter").first
+    expect(head).to_contain_text("4 events")
+    expect(chapter.locator(".pill")).to_have_text("in progress")
+    page.get_by_role("searchbox").fill("half typed")
+    made.run("git show", "nothing", is_error=True)
+    made.say("The release notes of version nine are written.")
+    made.read()
+    expect(head).to_contain_text("8 events")
+    expect(head).to_contain_text("1 error")
+    expect(chapter.locator(".pill")).not_to_have_text("in progress")
+    expect(page.locator(".jump .state")).not_to_have_class("state in_progress")
+    expect(page.get_by_role("searchbox")).to_have_value("half typed")
+
+    lines = made.path.read_text().splitlines(keepends=True)
+    made.path.write_text("".join(lines[:3]))
+    made.read()
+    expect(head).to_contain_text("3 events")
+    expect(page.locator(".chapter .pill")).to_have_text(["in progress"])
+    made.path.write_text("".join(lines))
+    made.read()
+    expect(head).to_contain_text("8 events")
+    expect(page.locator(".jump .words")).to_have_count(page.locator(".chapter").count())
+
+
+def test_an_empty_session_fills_while_one_looks_on(page: Page, writer, flower: Flower):
+    (number,) = flower.manage(["shell", "-v", "0", "-c", EMPTY])
+    page.goto(f"/sessions/{number}/")
+    expect(page.locator("[data-blank]")).to_be_visible()
+    made = writer("fills-from-nothing")
+    made.write("user", "Begin")
+    assert made.read() == int(number)
+    expect(page.locator("#e1")).to_be_visible()
+    expect(page.locator("[data-blank]")).to_have_count(0)
 
 
 def test_earlier_and_later_are_loaded_where_one_is(page: Page, long: int):

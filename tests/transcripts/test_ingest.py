@@ -414,3 +414,18 @@ class TestCommand:
         assert "is no transcript" in said[0]["error"]
         assert "There is no file" in said[1]["error"]
         assert not Session.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["pipe.jsonl", "device.jsonl", "folder.jsonl"])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path, name):
+    path = tmp_path / name
+    if name == "pipe.jsonl":
+        os.mkfifo(path)
+    elif name == "device.jsonl":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    with pytest.raises(NotFound, match="cannot be read"):
+        ingest.take(path)
+    with pytest.raises(OSError, match=r"regular|directory"):
+        taking.is_wanted(path)

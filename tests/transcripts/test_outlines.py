@@ -216,6 +216,231 @@ def test_a_segment_is_split_before_a_step_and_stays_so(session, log, mike):
     assert Segment.objects.get(pk=second.pk).last == second.last
 
 
+# --- a long session ---------------------------------------------------------------------------------------------------
+
+
+def outline_of(session: Session) -> list[dict]:
+    hidden = ("id", "session_id", "revision")
+    return [
+        {name: value for name, value in row.items() if name not in hidden}
+        for row in session.segments.order_by("position").values()
+    ]
+
+
+def test_only_the_end_of_a_long_session_is_read_again_and_the_outline_is_the_same(monkeypatch):
+    log = Log()
+    for number in range(40):
+        work(log, f"{TOPICS[number % 8]}{number}").pause(number % 3 * 20)
+    whole, grown = (stored.session(log) for _ in range(2))
+    Session.objects.filter(pk=grown.pk).update(session_id=whole.session_id + "'")
+    read = []
+    events_of = outlining.events_of
+    monkeypatch.setattr(
+        outlining, "events_of", lambda session, first=1: read.append(first) or events_of(session, first)
+    )
+    outlining.refresh(whole.pk)
+    outlining.refresh(grown.pk)
+    for number in range(40, 46):
+        work(log, f"{TOPICS[number % 8]}{number}")
+        for session in (whole, grown):
+            session.refresh_from_db()
+            stored.grow(session, log.events)
+        monkeypatch.setattr(outlining, "LONG", 10**9)
+        outlining.refresh(whole.pk)
+        monkeypatch.setattr(outlining, "LONG", 200)
+        monkeypatch.setattr(outlining, "CONTEXT", 150)
+        read.clear()
+        outlining.refresh(grown.pk)
+        assert len(read) == 1 and read[0] > 200
+        assert outline_of(grown) == outline_of(whole)
+    grown.refresh_from_db()
+    tiles(grown)
+
+
+def test_a_long_session_whose_log_was_read_anew_is_looked_at_whole(monkeypatch):
+    log = Log()
+    for number in range(40):
+        work(log, f"{TOPICS[number % 8]}{number}")
+    session = stored.session(log)
+    outlining.refresh(session.pk)
+    monkeypatch.setattr(outlining, "LONG", 200)
+    monkeypatch.setattr(outlining, "CONTEXT", 150)
+    Session.objects.filter(pk=session.pk).update(outlined=0)
+    read = []
+    events_of = outlining.events_of
+    monkeypatch.setattr(
+        outlining, "events_of", lambda session, first=1: read.append(first) or events_of(session, first)
+    )
+    outlining.refresh(session.pk)
+    assert read == [1]
+
+
+# --- what is put aside ------------------------------------------------------------------------------------------------
+
+
+def whole(row: Segment) -> dict:
+    """A segment with all that people did with it, but for the number of its changes."""
+    row = Segment.objects.get(pk=row.pk)
+    values = {field.attname: getattr(row, field.attname) for field in Segment._meta.fields if field.name != "revision"}
+    for name in ("edited_at", "reviewed_at"):
+        values[name] = values[name] and values[name].replace(microsecond=0)
+    return values | {
+        "comments": [(each.pk, each.actor_id, each.body) for each in row.comments.all()],
+        "uses": [(each.pk, each.field, each.text, each.brief_id, each.number) for each in row.uses.all()],
+    }
+
+
+def shrink(session: Session, events: list) -> None:
+    """The log was cut, and read anew: as ingest leaves it."""
+    row = session.log_files.get(agent="")
+    row.blocks.all().delete()
+    row.events = 0
+    row.save()
+    session.refresh_from_db()
+    stored.grow(session, events)
+    outlining.refresh(session.pk)
+    session.refresh_from_db()
+
+
+@pytest.fixture
+def long(log) -> Session:
+    for topic in TOPICS[4:]:
+        work(log, topic)
+    made = stored.session(log)
+    outlining.refresh(made.pk)
+    made.refresh_from_db()
+    return made
+
+
+@pytest.mark.parametrize("pieces", [(0,), (7,), (1, 30, 60), (61, 62, 63, 80)])
+def test_a_log_that_is_cut_for_a_moment_takes_nothing_that_people_did(long, log, mike, pieces):
+    rows = list(long.segments.order_by("position"))
+    assert len(rows) >= 6
+    merged = outlines.merge(rows[1], actor=mike)
+    outlines.edit(merged, "title", "My careful title", actor=mike)
+    outlines.comment(rows[4], "What about this?", actor=mike)
+    outlines.review(rows[4], True, actor=mike)
+    outlines.edit(rows[4], "next_steps", ["Call the customer"], actor=mike)
+    outlines.use(rows[4], "next_steps", "Call the customer", actor=mike)
+    outlines.review(rows[-1], True, actor=mike)
+    before = [whole(row) for row in long.segments.order_by("position")]
+    events = list(log.events)
+    for count in pieces:
+        shrink(long, events[:count])
+    for count in range(pieces[-1] + 20, len(events), 20):
+        stored.grow(long, events[:count])
+        outlining.refresh(long.pk)
+    stored.grow(long, events)
+    outlining.refresh(long.pk)
+    long.refresh_from_db()
+    tiles(long)
+    assert [whole(row) for row in long.segments.order_by("position")] == before
+
+
+def test_what_was_said_of_a_segment_waits_for_its_event(long, log, mike):
+    """Also when the log comes back another one, which ends elsewhere."""
+    row = long.segments.order_by("position")[4]
+    outlines.edit(row, "title", "My careful title", actor=mike)
+    shrink(long, log.events[:10])
+    assert not Segment.objects.filter(pk=row.pk).exists()
+    stored.grow(long, log.events[: row.first + 3])
+    outlining.refresh(long.pk)
+    again = Segment.objects.get(pk=row.pk)
+    assert again.shown("title") == "My careful title" and again.revision > row.revision
+    outlines.edit(again, "title", "A newer one", actor=mike)
+    stored.grow(long, log.events)
+    outlining.refresh(long.pk)
+    assert Segment.objects.get(pk=row.pk).shown("title") == "A newer one", "older words do not come over it"
+
+
+def test_what_nobody_touched_is_not_kept(long, log):
+    shrink(long, log.events[:10])
+    assert not long.asides.exists()
+
+
+def test_what_people_wrote_over_two_segments_stays_when_they_are_merged(session, mike):
+    first, second = session.segments.order_by("position")[:2]
+    outlines.edit(second, "title", "The second", actor=mike)
+    outlines.edit(second, "outcome", "It works", actor=mike)
+    outlines.edit(second, "summary", "What I think of it.", actor=mike)
+    outlines.edit(second, "status", "partial", actor=mike)
+    outlines.edit(first, "next_steps", ["Call the customer"], actor=mike)
+    merged = outlines.merge(first, actor=mike)
+    assert merged.shown("title") == "The second"
+    assert merged.shown("outcome")["text"].endswith("It works")
+    assert first.summary in merged.shown("summary") and merged.shown("summary").endswith("\n\nWhat I think of it.")
+    assert merged.shown("status") == "partial"
+    made = [line["text"] for line in second.next_steps]
+    assert made and [line["text"] for line in merged.shown("next_steps")] == ["Call the customer", *made]
+
+
+def test_two_titles_that_people_wrote_are_both_there(session, mike):
+    first, second = session.segments.order_by("position")[:2]
+    outlines.edit(first, "title", "The first", actor=mike)
+    outlines.edit(second, "title", "The second", actor=mike)
+    assert outlines.merge(first, actor=mike).shown("title") == "The first; The second"
+
+
+def test_a_merge_is_read_when_both_were(session, mike):
+    first, second, third = session.segments.order_by("position")[:3]
+    for row in (first, second):
+        outlines.review(row, True, actor=mike)
+    merged = outlines.merge(first, actor=mike)
+    assert merged.reviewed_by == mike
+    assert outlines.merge(merged, actor=mike).reviewed_by is None, f"{third} was not"
+
+
+def test_a_merge_is_taken_back_by_splitting_where_it_was(session, mike):
+    first, second = session.segments.order_by("position")[:2]
+    outlines.edit(first, "title", "The first", actor=mike)
+    outlines.review(first, True, actor=mike)
+    outlines.comment(first, "Of the first", actor=mike)
+    outlines.edit(second, "summary", "What I think of it.", actor=mike)
+    outlines.edit(second, "next_steps", ["Call the customer"], actor=mike)
+    outlines.use(second, "next_steps", "Call the customer", actor=mike)
+    outlines.comment(second, "Of the second", actor=mike)
+    before = [whole(row) for row in session.segments.order_by("position")]
+    merged = outlines.merge(first, actor=mike)
+    assert merged.comments.count() == 2 and merged.uses.count() == 1
+    again, other = outlines.split(merged, second.first, actor=mike)
+    after = [whole(row) for row in session.segments.order_by("position")]
+    assert (again.pk, other.pk) == (first.pk, second.pk)
+    for row in (*before, *after):
+        del row["edited_at"], row["is_settled"]
+    assert after == before
+    assert not session.asides.exists()
+
+
+def test_what_was_written_over_the_whole_stays_when_a_merge_is_taken_back(session, mike):
+    first, second = session.segments.order_by("position")[:2]
+    outlines.edit(first, "title", "The first", actor=mike)
+    outlines.edit(second, "title", "The second", actor=mike)
+    merged = outlines.merge(first, actor=mike)
+    outlines.edit(merged, "title", "Both", actor=mike)
+    again, other = outlines.split(merged, second.first, actor=mike)
+    assert (again.shown("title"), other.shown("title")) == ("Both", "The second")
+
+
+def test_a_split_elsewhere_is_a_split_as_any(session, mike):
+    first, second = session.segments.order_by("position")[:2]
+    outlines.edit(second, "title", "The second", actor=mike)
+    merged = outlines.merge(first, actor=mike)
+    again, other = outlines.split(merged, first.first + 4, actor=mike)
+    assert again.shown("title") == "The second" and other.edits == {}
+
+
+def test_merges_are_taken_back_one_after_the_other(session, mike):
+    first, second, third = session.segments.order_by("position")[:3]
+    for row, title in ((first, "One"), (second, "Two"), (third, "Three")):
+        outlines.edit(row, "title", title, actor=mike)
+    merged = outlines.merge(outlines.merge(first, actor=mike), actor=mike)
+    assert merged.shown("title") == "One; Two; Three"
+    merged, _ = outlines.split(merged, third.first, actor=mike)
+    assert merged.shown("title") == "One; Two"
+    outlines.split(merged, second.first, actor=mike)
+    assert [row.shown("title") for row in session.segments.order_by("position")[:3]] == ["One", "Two", "Three"]
+
+
 @pytest.mark.parametrize("event", [0, 1, -5, 10**9])
 def test_a_split_outside_of_the_segment_is_refused(session, mike, event):
     row = session.segments.order_by("position").first()

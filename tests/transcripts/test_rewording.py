@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from flower.errors import Forbidden
 from tests import factories
 from tests.transcripts import stored
 from tests.transcripts.building import TOPICS, Log, piece
@@ -181,3 +182,76 @@ def test_the_sweep_finds_both_kinds_of_work(session, log, model, monkeypatch, dj
     tasks.outline(session.pk)
     session.refresh_from_db()
     assert session.outlined == session.events
+
+
+# --- asked for by a person --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old(session) -> Session:
+    """A session that no model is asked about by itself."""
+    Session.objects.filter(pk=session.pk).update(active_at=timezone.now() - timedelta(days=30))
+    session.refresh_from_db()
+    return session
+
+
+@pytest.fixture
+def kicked(monkeypatch) -> list:
+    found: list = []
+    monkeypatch.setattr(rewording.live, "kick", lambda task, *args: found.append((task, *args)))
+    return found
+
+
+def head(browser, session: Session) -> str:
+    return browser.get(f"/sessions/{session.pk}/segments/").content.decode().split("</header>")[1]
+
+
+def test_an_old_session_is_worded_when_somebody_asks(browser, old, model, kicked):
+    assert rewording.due() == []
+    assert "Word with the model" in head(browser, old)
+    browser.post(f"/sessions/{old.pk}/segments/wording/")
+    assert kicked == [("transcripts.tasks.reword", old.pk)]
+    rewording.reword(old.pk)
+    assert all(title.startswith("Worded: ") for title in titles(old))
+    text = head(browser, old)
+    assert "Word with the model" not in text
+    assert "Worded by m-1 · prompt p1 · 7 tokens in, 3 out · $0.01" in text
+
+
+def test_what_failed_says_why_and_may_be_tried_again(browser, old, model, kicked):
+    model.how, model.reason = wording.How.RULES, "The model refused."
+    rewording.reword(old.pk)
+    text = head(browser, old)
+    assert "The rules’ words: The model refused. Asked: m-1" in text and "Word with the model" in text
+    assert rewording.reword(old.pk) is None, "not by itself"
+    model.how, model.reason = wording.How.MODEL, ""
+    browser.post(f"/sessions/{old.pk}/segments/wording/")
+    assert rewording.reword(old.pk).how == "model"
+    assert Wording.objects.count() == 1
+
+
+def test_while_it_is_asked_nobody_else_asks(browser, old, kicked):
+    Wording.objects.create(session=old, events=old.events, begun_at=timezone.now())
+    assert "Word with the model" not in head(browser, old) and "A model is asked" in head(browser, old)
+    assert browser.post(f"/sessions/{old.pk}/segments/wording/").status_code == 409
+    assert kicked == []
+
+
+def test_where_no_model_is_configured_there_is_nothing_to_press(browser, old, kicked, monkeypatch):
+    monkeypatch.setattr(rewording.llm, "is_configured", lambda: False)
+    assert "Word with the model" not in head(browser, old)
+    assert browser.post(f"/sessions/{old.pk}/segments/wording/").status_code == 409
+    assert kicked == []
+
+
+def test_an_agent_does_not_spend_on_it(old, kicked):
+    with pytest.raises(Forbidden):
+        rewording.ask(old, actor=factories.agent())
+    assert kicked == []
+
+
+def test_pages_are_told_that_a_model_is_asked_and_when_it_is_done(old, model, monkeypatch):
+    told = []
+    monkeypatch.setattr(rewording.live, "publish", lambda group, kind, **data: told.append(kind))
+    rewording.reword(old.pk)
+    assert [kind for kind in told if kind == "wording.changed"] == ["wording.changed"] * 2

@@ -65,7 +65,7 @@ def words(text: str) -> str:
 
 
 def have(session: Session) -> str:
-    return ",".join(f"{one.pk}.{one.revision}" for one in session.segments.all())
+    return ",".join(f"{one.pk}.{2 * one.revision}" for one in session.segments.all())
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -111,7 +111,10 @@ def test_each_segment_shows_all_that_is_known_of_it(browser):
     first.outcome = line("The command was `short`.", 2)
     first.key_decisions = [line("Deliver it by file.", 1), line("A person's own.", None)]
     first.next_steps, first.open_questions = [line("Merge it.")], [line("Is it global?")]
-    first.files = [{"path": "/repo/src/a.py", "verb": "edited", "times": 3}]
+    first.files = [
+        {"path": "/repo/README.md", "verb": "read", "times": 1},
+        {"path": "/repo/src/a.py", "verb": "edited", "times": 3},
+    ]
     first.commits = [{"sha": "1a2b3c4d5e6f", "subject": "Shorten it", "event": 2}]
     first.save()
     Session.objects.filter(pk=session.pk).update(cwd="/repo")
@@ -123,9 +126,65 @@ def test_each_segment_shows_all_that_is_known_of_it(browser):
     assert f'href="/sessions/{session.pk}/?event=1#e1"' in shown
     assert said.count("none") == 0
     assert "A person's own. → trace" in said, "without evidence"
-    assert "2 events 1 prompt 2 errors 1 file edited src/a.py 3× 1 commit 2.3 k tokens" in said
+    assert (
+        "2 events 1 prompt 2 errors 1 file changed · 1 read edited src/a.py 3× read README.md 1 commit 2.3 k tokens"
+        in said
+    )
     assert "1a2b3c4d5 Shorten it" in said
     assert words(part(page_of(browser, session), 2)).count("none") == 4
+
+
+def outlined(log: Log, *, is_live: bool = False) -> Session:
+    """A session whose outline was made by the rules."""
+    session = stored.session(log)
+    outlining.refresh(session.pk)
+    if not is_live:
+        Session.objects.filter(pk=session.pk).update(active_at=timezone.now() - timedelta(hours=1))
+    return Session.objects.get(pk=session.pk)
+
+
+def begun() -> Log:
+    return Log().ask("Rewrite the parser so that nested quotes survive").edit("src/parser.py")
+
+
+@pytest.mark.parametrize(
+    ("log", "status", "why"),
+    [
+        (begun().run("git push origin main", result="no", code=1).interrupt(), "Partial", "push interrupted e6"),
+        (begun().interrupt(), "Partial", "interrupted by the person e4"),
+        (begun().run("pytest -q", code=1, result="1 failed").say("It fails."), "Partial", "tests failing e5"),
+        (begun().say("Done.").ask("And now the docs"), "Left unfinished", "never answered e5"),
+        (begun(), "Left unfinished", "stopped before an answer e3"),
+        (begun().say("It is done."), "Done", ""),
+    ],
+)
+def test_what_is_not_done_says_why(browser, log, status, why):
+    session = outlined(log)
+    said, _, number = why.rpartition(" ")
+    title = words(page_of(browser, session).rsplit("<h2>", 1)[1].split("</summary>")[0])
+    assert f" {status} {said}".rstrip() in title
+    assert not why or f" {why[0].upper()}{why[1:]} " in words(page_of(browser, session))
+    assert not why or f"?event={number[1:]}#{number}" in page_of(browser, session)
+
+
+def test_what_waits_says_so_while_the_session_goes_on_and_is_left_afterwards(browser):
+    session = outlined(begun().say("Done.").ask("And now the docs"), is_live=True)
+    text = page_of(browser, session)
+    assert "Not answered yet e5" in words(text)
+    had = re.findall(r'data-segment="(\d+)" data-revision="(\d+)"', text)
+    query = "?have=" + ",".join(".".join(pair) for pair in had)
+    assert "data-had" in page_of(browser, session, query, **{"HX-Request": "true"})
+    Session.objects.filter(pk=session.pk).update(active_at=timezone.now() - timedelta(hours=1))
+    text = page_of(browser, session, query, **{"HX-Request": "true"})
+    assert "Left unfinished never answered" in words(text), "the page that has it as it was is told"
+    assert "is-in_progress" not in text, "nothing moves in the picture"
+    assert "left unfinished" in words(browser.get(f"/sessions/{session.pk}/").content.decode())
+
+
+def test_what_a_person_said_needs_no_reason(browser, operator):
+    session = outlined(begun())
+    outlines.edit(session.segments.get(), "status", "partial", actor=operator)
+    assert "stopped" not in page_of(browser, session)
 
 
 def test_the_picture_is_drawn_with_links(browser):
@@ -390,6 +449,22 @@ def used(project) -> Segment:
     return row
 
 
+def test_a_merge_is_taken_back_with_one_click(browser, operator):
+    session = make_session(3)
+    first, second = session.segments.order_by("position")[:2]
+    outlines.edit(second, "summary", "What I think.", actor=operator)
+    browser.post(f"/sessions/{session.pk}/segments/{first.pk}/merge/")
+    text = part(page_of(browser, session), 1)
+    assert "Part 1 was done." in text and "What I think." in text
+    assert "merged with “Part 2”" in words(text)
+    action, event = re.search(r'formaction="(\S+/split/)" name="event" value="(\d+)"', text).groups()
+    browser.post(action, {"event": event})
+    assert [row.shown("summary") for row in session.segments.order_by("position")] == [
+        "Part 1 was done.", "What I think.", "Part 3 was done.",
+    ]  # fmt: skip
+    assert "merged with" not in page_of(browser, session)
+
+
 def test_a_next_step_becomes_a_brief_once(browser, used):
     before = Brief.objects.count()
     for _ in range(2):
@@ -496,3 +571,67 @@ def test_the_number_of_queries_does_not_depend_on_the_segments(browser, operator
     few, many = cost(16), cost(200)
     assert few == many
     assert few <= 14
+
+
+# --- whose it is ------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_without_a_brief_is_given_one(browser, operator, project):
+    session = make_session(1)
+    brief = factories.make_brief("Reset the orchestrator", project)
+    for page in ("", "segments/"):
+        assert "choose a brief" in browser.get(f"/sessions/{session.pk}/{page}").content.decode()
+    address = f"/sessions/{session.pk}/segments/brief/"
+    for nonsense, status in (("", 400), ("twelve", 400), ("99999", 404)):
+        assert browser.post(address, {"brief": nonsense}).status_code == status
+    assert browser.post(address, {"brief": f"#{brief.pk}"}).status_code == 302
+    session.refresh_from_db()
+    assert (session.brief, session.project, session.is_probable) == (brief, project, False)
+    assert brief.links.get(kind="session").target == str(session.pk)
+    assert TraceEntry.objects.filter(brief=brief, actor=operator).exists(), "on the trace, by whom"
+    text = page_of(browser, session)
+    assert "choose a brief" not in text and f"#{brief.pk} Reset" in text
+    other = factories.make_brief("Another", project)
+    answer = browser.post(address, {"brief": str(other.pk)}, headers=SCRIPT)
+    assert answer.status_code == 409 and "is known" in answer.json()["error"]
+
+
+def test_what_was_guessed_can_be_put_right(browser, project):
+    session = make_session(1, brief=factories.make_brief("A guess", project), is_probable=True)
+    assert "another brief" in page_of(browser, session)
+    brief = factories.make_brief("The right one", project)
+    browser.post(f"/sessions/{session.pk}/segments/brief/", {"brief": str(brief.pk)})
+    session.refresh_from_db()
+    assert session.brief == brief and not session.is_probable
+
+
+def test_a_brief_of_a_session_without_a_project_is_in_the_one_that_is_meant(browser, project, tmp_path):
+    session = make_session(2)
+    first, second = session.segments.order_by("position")
+    for row in (first, second):
+        row.next_steps = [line("Deliver the packet by file")]
+        row.save()
+    assert 'name="line" value="Deliver' in page_of(browser, session), "there is only one project"
+    browser.post(f"/sessions/{session.pk}/segments/{first.pk}/uses/next_steps/", {"line": "Deliver the packet by file"})
+    assert Brief.objects.get().project == project
+    other = factories.make_project(tmp_path / "other")
+    assert 'name="line" value="Deliver' not in page_of(browser, session), "one is asked"
+    address = f"/sessions/{session.pk}/segments/{second.pk}/uses/next_steps/"
+    form = browser.get(address, {"line": "Deliver the packet by file"}).content.decode()
+    assert f'value="{project.slug}"' in form and f'value="{other.slug}"' in form
+    browser.post(address, {"line": "Deliver the packet by file", "project": other.slug})
+    assert Brief.objects.get(project=other).title == "Deliver the packet by file"
+
+
+def test_an_empty_session_that_is_over_promises_nothing(browser):
+    session = Session.objects.create(program="claude", session_id="empty", active_at=timezone.now())
+    assert "appear here as the agent works" in page_of(browser, session)
+    Session.objects.update(active_at=timezone.now() - timedelta(hours=1))
+    assert "nobody writes it any more" in page_of(browser, session)
+
+
+def test_an_address_of_mail_in_a_summary_is_no_link(browser):
+    session = make_session(1)
+    session.segments.update(summary="Signed off by Al <al@example.org>, see <https://example.org/a>.")
+    text = part(page_of(browser, session), 1)
+    assert "mailto" not in text and "al@example.org" in text and 'href="https://example.org/a"' in text

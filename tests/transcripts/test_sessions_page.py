@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from briefs.identity import Identity, Scope
 from briefs.models import Link, Token
 from briefs.services import actors, links
+from briefs.templatetags.flower import tokens
 from daemons.models import Process
 from flower import live
 from tests import factories
 from tests.transcripts import stored
 from tests.transcripts.building import Log, piece
+from tests.transcripts.logs import Claude, dump, write
+from transcripts import ingest, naming
+from transcripts.events import Usage
 from transcripts.models import Segment, Session, Taking
-from transcripts.services import outlining
+from transcripts.services import outlining, recalling
 
 pytestmark = pytest.mark.django_db
 
@@ -229,3 +236,71 @@ def test_a_brief_that_one_may_not_see_is_not_named(client, agent, project):
     for path in ("/sessions/", f"/sessions/{made.pk}/"):
         answer = client.get(path, headers={"Authorization": f"Bearer {secret}", "Accept": "text/html"})
         assert answer.status_code == 200 and b"Secret plan" not in answer.content
+
+
+def test_the_same_numbers_stand_on_every_page_and_in_the_answers_of_tools(browser, operator, tmp_path):
+    """Tokens, errors, and how full the context is: each has one meaning."""
+    log = Claude(cwd="/src/shop")
+    usage = {"input_tokens": 10, "cache_creation_input_tokens": 600, "output_tokens": 90}
+    said = [log.said(f"Part {number}.") for number in (1, 2)]
+    for record, seen in zip(said, (250_000, 137_000), strict=True):
+        record["message"]["usage"] = {**usage, "cache_read_input_tokens": seen}
+    records = [log.prompt("Do both parts"), *said, log.call("Bash", "toolu_1", command="false"),
+               log.result("toolu_1", "no", is_error=True), log.prompt("[Request interrupted by user]")]  # fmt: skip
+    session = Session.objects.get(pk=ingest.take(write(tmp_path, dump(*records))).session)
+    outlining.refresh(session.pk)
+    pages = {name: browser.get(f"/sessions/{name}").content.decode() for name in
+             ("", f"{session.pk}/", f"{session.pk}/segments/")}  # fmt: skip
+    told = recalling.sessions(Identity(operator, Scope.OPERATOR))["sessions"][0]
+    fresh = session.tokens_input + session.tokens_cache_written + session.tokens_output
+    assert told["tokens"] == fresh == session.tokens and told["tokens_from_cache"] == session.tokens_cache_read
+    assert told["window"] == 1_000_000, "more than 200,000 were seen once"
+    for text in pages.values():
+        assert f">{tokens(fresh)}" in text and "outside of its cache" in text
+        assert f"{session.context_share} %" in text
+    assert session.errors == 1
+    assert "1 error" in pages[f"{session.pk}/"]
+    assert "1 error, 1 interruption" in pages[f"{session.pk}/segments/"]
+
+
+def test_what_was_read_before_learns_its_largest_context(db):
+    log = Log().ask("Go")
+    log.say("Done.")
+    log.events[-1].usage = Usage(input=250_000)
+    log.say("And again.")
+    log.events[-1].usage = Usage(input=9_000)
+    session = stored.session(log)
+    look_up = import_module("transcripts.migrations.0005_context_most").look_up
+    look_up(apps, None)
+    session.refresh_from_db()
+    assert session.context_most == 250_000
+
+
+def test_what_an_agent_is_at_is_its_newest_prompt_until_something_follows(project, operator, tmp_path, monkeypatch):
+    log = Claude(cwd="/src/shop")
+    records = [log.prompt("Rewrite the tokenizer of the parser"), log.said("Rewritten.")]
+    session = Session.objects.get(pk=ingest.take(write(tmp_path, dump(*records))).session)
+    Session.objects.filter(pk=session.pk).update(brief=factories.make_brief("The parser", project), process=7)
+    outlining.refresh(session.pk)
+    title = naming.now(session)
+    told = []
+    monkeypatch.setattr(live, "publish", lambda group, kind, **data: told.append(kind))
+    prompt = log.prompt("Now  write the\nrelease notes of version nine" + " and more" * 40)
+    ingest.take(write(tmp_path, dump(*records, prompt)))
+    assert {"brief.changed", "process.changed"} <= set(told)
+    assert naming.now(session).startswith("Now write the release notes of version nine and more")
+    assert len(naming.now(session)) <= 200
+    outlining.refresh(session.pk)
+    assert naming.now(session) != title, "also when the outline has it in its last segment"
+    assert recalling.sessions(Identity(operator, Scope.OPERATOR))["sessions"][0]["now"].startswith("Now write the")
+    told.clear()
+    ingest.take(write(tmp_path, dump(*records, prompt, log.said("I look first."))))
+    outlining.refresh(session.pk)
+    last = session.segments.order_by("position").last()
+    assert naming.now(session) == last.title and "brief.changed" in told
+
+
+def test_an_agent_that_was_only_asked_so_far_is_at_that(tmp_path):
+    log = Claude(cwd="/src/shop")
+    session = Session.objects.get(pk=ingest.take(write(tmp_path, dump(log.prompt("Rewrite the parser")))).session)
+    assert naming.now(session) == "Rewrite the parser"

@@ -43,13 +43,13 @@ def test_marks_stand_at_their_events_and_name_them():
     blocks = [(1, index("pacr", commits=[3])), (5, index("xacrpi", errors=[3]))]
     made = draw([One(1, 1, 10)], blocks, commits={4: ["1a2b3c4 Add the picture", "5d6e7f8 And another"]})
     assert {(mark.kind, mark.event) for mark in made.marks} == {
-        ("prompt", 1), ("commit", 4), ("compaction", 5), ("error", 8), ("prompt", 9), ("error", 10),
+        ("prompt", 1), ("commit", 4), ("compaction", 5), ("error", 8), ("prompt", 9), ("interruption", 10),
     }  # fmt: skip
     (commit,) = [mark for mark in made.marks if mark.kind == "commit"]
     assert commit.says == "e4 1a2b3c4 Add the picture, 5d6e7f8 And another"
     assert percent(commit.x) == 35
     assert ("commit", "2 commits") in made.kinds
-    assert made.label == "1 segment; 2 prompts, 2 commits, 2 errors, 1 compaction"
+    assert made.label == "1 segment; 2 prompts, 2 commits, 1 error, 1 interruption, 1 compaction"
 
 
 def test_the_context_is_told_in_percent_of_the_window():

@@ -305,6 +305,32 @@ def test_a_step_of_a_finished_segment_is_taken_for_done_once_the_session_went_on
 
 
 @pytest.mark.django_db
+def test_what_was_put_off_is_told_until_a_later_segment_speaks_of_it(caller, operator):
+    """A finished segment's other steps are not: the session went on."""
+    made = make("parser")
+    made.segments.all().delete()
+    for position, title in enumerate(("Rewrite the parser", "Charge the customers"), 1):
+        Segment.objects.create(
+            session=made, key=f"k{position}", position=position, first=position, last=position, first_line=position,
+            last_line=position, title=title, status="done",
+        )  # fmt: skip
+    first, second = made.segments.order_by("position")
+    texts = [
+        "Mark it ready for review.",
+        "Streaming tests can be added in a separate effort.",
+        "Consider backpressure.",
+    ]
+    first.next_steps = [{"text": text, "event": 1} for text in texts]
+    first.save()
+    told = lambda: [loop["text"] for loop in recalling.open_loops(caller)["loops"]]  # noqa: E731
+    assert told() == texts[1:]
+    outlines.edit(first, "next_steps", [*texts, "Call the customer"], actor=operator)
+    assert told() == [*texts[1:], "Call the customer"], "nor does a person's own get lost"
+    Segment.objects.filter(pk=second.pk).update(summary="Added streaming tests, in an effort that was separate.")
+    assert told() == [texts[2], "Call the customer"]
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("path", "is_found"),
     [

@@ -22,7 +22,7 @@ from tests.transcripts.test_paging import blocks_of, long_log
 from transcripts import ingest
 from transcripts.events import Kind
 from transcripts.models import Session
-from transcripts.services import outlining
+from transcripts.services import outlines, outlining
 
 pytestmark = pytest.mark.django_db
 
@@ -365,3 +365,19 @@ def test_a_log_that_was_rewritten_is_shown_anew(operator):
         return said
 
     assert async_to_sync(look_on)() == ["outline.revision", "transcript.anew"]
+
+
+def test_what_stands_around_the_events_is_asked_for_anew(browser, operator):
+    log = Log()
+    log.ask("Write the release notes").edit("NOTES.md").say("The release notes are written.")
+    session = stored.session(log)
+    outlining.refresh(session.pk)
+    row = session.segments.get()
+    outlines.edit(row, "status", "partial", actor=operator)
+    text = browser.get(f"/sessions/{session.pk}/?part=beside", headers={"HX-Request": "true"}).content.decode()
+    session.refresh_from_db()
+    assert f'id="transcript-head" data-revision="{session.outline_revision}" data-events="4"' in text
+    chapters = text.split('id="chapters"')[1]
+    assert 'data-first="1"' in chapters and "partial" in chapters
+    assert 'class="seek"' not in text, "what somebody types there stays"
+    assert 'class="event' not in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -78,6 +79,20 @@ def test_what_nobody_asked_for_is_left_alone(tmp_path, project, watching):
     assert [session.session_id for session in Session.objects.all()] == [SESSION]
 
 
+def test_a_pipe_with_the_name_of_a_log_stops_nothing(tmp_path, project, watching):
+    (tmp_path / "logs").mkdir()
+    os.mkfifo(tmp_path / "logs" / "a.jsonl")
+    (tmp_path / "logs" / "device.jsonl").symlink_to("/dev/zero")
+    log = Claude(cwd=str(project.path))
+    write(tmp_path / "logs", dump(log.prompt("one")))
+    until(Session.objects.exists)
+    (tmp_path / "logs" / "b.jsonl").symlink_to(tmp_path / "logs" / "a.jsonl")
+    watching.told.put(tmp_path / "logs" / "a.jsonl")
+    with (tmp_path / "logs" / f"{log.session}.jsonl").open("ab") as file:
+        file.write(dump(log.prompt("two")))
+    until(Session.objects.filter(events=2).exists)
+
+
 def test_a_look_through_takes_what_was_missed_and_nothing_twice(tmp_path, project, monkeypatch):
     taken = []
     monkeypatch.setattr(ingest, "take", lambda path: taken.append(path.name))
@@ -93,6 +108,37 @@ def test_a_look_through_takes_what_was_missed_and_nothing_twice(tmp_path, projec
     taking.configure(project, days=5, actor=factories.operator())  # the rules have changed
     watch.look_through()
     assert len(watch.backlog) == 2
+
+
+def test_a_log_that_is_written_anew_is_waited_for(tmp_path, project, monkeypatch):
+    watch = Watch([tmp_path / "logs"])
+    log = Claude(cwd=str(project.path))
+    lines = [dump(log.prompt(f"prompt {number}")) for number in range(9)]
+    path = write(tmp_path / "logs", b"".join(lines))
+    watch.take(path)
+    for count in (0, 3, 6):
+        path.write_bytes(b"".join(lines[:count]))
+        watch.take(path)
+        assert Session.objects.get().events == 9
+    path.write_bytes(b"".join(lines))
+    watch.take(path)
+    assert Session.objects.get().events == 9 and not watch.shrunk
+    path.write_bytes(b"".join(lines[:4]))
+    watch.take(path)
+    ((_, seen),) = watch.shrunk.values()
+    watch.shrunk[path] = (time.monotonic(), seen)  # it stayed so
+    watch.take(path)
+    assert Session.objects.get().events == 4 and not watch.shrunk
+
+
+def test_a_log_that_stays_short_is_believed(tmp_path, project, watching, monkeypatch):
+    monkeypatch.setattr("transcripts.watch.SHRUNK", 0.2)
+    log = Claude(cwd=str(project.path))
+    lines = [dump(log.prompt(f"prompt {number}")) for number in range(9)]
+    path = write(tmp_path / "logs" / "a", b"".join(lines))
+    until(lambda: Session.objects.filter(events=9).exists())
+    path.write_bytes(b"".join(lines[:4]))
+    until(lambda: Session.objects.filter(events=4).exists())
 
 
 def test_a_database_that_fails_is_tried_again(tmp_path, project, monkeypatch):

@@ -1,6 +1,6 @@
 """What is kept of agents' logs: sessions with their events, and the outline of each."""
 
-from transcripts.models.outline import Segment, SegmentComment, SegmentUse, Wording
+from transcripts.models.outline import Aside, Segment, SegmentComment, SegmentUse, Wording
 from transcripts.models.session import (
     Block,
     ExpectedSession,
@@ -12,6 +12,7 @@ from transcripts.models.session import (
 )
 
 __all__ = [
+    "Aside",
     "Block",
     "ExpectedSession",
     "LogFile",

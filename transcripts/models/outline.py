@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
 from transcripts.models.session import Session
@@ -115,6 +116,32 @@ class SegmentUse(models.Model):
 
     def __str__(self) -> str:
         return f"{self.made} {self.number} out of {self.segment}"
+
+
+class Aside(models.Model):
+    """A segment that is out of its session's outline for now, with all that people did with it.
+
+    One that is *gone* comes back when its events do: a log that is cut for a moment takes nobody's words away. One that
+    was *merged* into the one before it comes back when that is split there.
+    """
+
+    class Why(models.TextChoices):
+        GONE = "gone"
+        MERGED = "merged"
+
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="asides")
+    key = models.CharField(max_length=64, help_text="the segment's")
+    why = models.CharField(max_length=10, choices=Why.choices)
+    rows = models.JSONField(encoder=DjangoJSONEncoder, help_text="the segment, its comments, its uses: serialised")
+    into = models.JSONField(encoder=DjangoJSONEncoder, default=dict, blank=True, help_text="see services/aside.py")
+    at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["session_id", "pk"]
+        constraints = [models.UniqueConstraint(fields=["session", "key"], name="aside_once")]
+
+    def __str__(self) -> str:
+        return f"a segment of session {self.session_id} that is {self.why}"
 
 
 class Wording(models.Model):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from django.db import models
 
 from transcripts.events import Usage
+from transcripts.windows import window_of
 
 
 class Session(models.Model):
@@ -40,6 +41,8 @@ class Session(models.Model):
 
     events = models.PositiveIntegerField(default=0, help_text="of the main log")
     prompts = models.PositiveIntegerField(default=0)
+    asked = models.CharField(max_length=200, blank=True, help_text="the last prompt, while nothing has followed it")
+    asked_event = models.PositiveIntegerField(default=0, help_text="its number; 0: something has")
     errors = models.PositiveIntegerField(default=0)
     compactions = models.PositiveIntegerField(default=0)
     forks = models.PositiveIntegerField(default=0)
@@ -49,7 +52,8 @@ class Session(models.Model):
     tokens_cache_read = models.PositiveBigIntegerField(default=0)
     tokens_output = models.PositiveBigIntegerField(default=0)
     context = models.PositiveIntegerField(default=0, help_text="tokens that the model saw last")
-    window = models.PositiveIntegerField(default=0, help_text="what it can see; 0: not known")
+    context_most = models.PositiveIntegerField(default=0, help_text="the most that it ever saw")
+    window = models.PositiveIntegerField(default=0, help_text="what it can see, where the log tells; 0: it does not")
     commits = models.PositiveIntegerField(default=0)
     files = models.PositiveIntegerField(default=0, help_text="that were changed")
     records = models.PositiveIntegerField(default=0)
@@ -81,7 +85,18 @@ class Session(models.Model):
 
     @property
     def tokens(self) -> int:
-        return self.tokens_input + self.tokens_cache_written + self.tokens_cache_read + self.tokens_output
+        """All that the model wrote, and all that it read and was not in its cache: the one number that pages show."""
+        return self.tokens_input + self.tokens_cache_written + self.tokens_output
+
+    @property
+    def sees(self) -> int:
+        """The tokens that its model can see; 0 where nobody knows."""
+        return window_of(self.program, self.window, max(self.context, self.context_most))
+
+    @property
+    def context_share(self) -> int | None:
+        """Percent of what its model can see that it saw last."""
+        return min(100, round(100 * self.context / self.sees)) if self.context and self.sees else None
 
 
 class LogFile(models.Model):

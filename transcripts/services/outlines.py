@@ -10,14 +10,14 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from briefs import trace
-from briefs.models import Actor, Brief, Link
+from briefs.models import Actor, Brief, Link, Project
 from briefs.services import briefs, links, questions
 from flower.errors import Conflict, Invalid, NotFound
 from transcripts.events import Event
 from transcripts.models import Segment, SegmentComment, SegmentUse, Session
 from transcripts.models.outline import EDITABLE, LINES
 from transcripts.segment.ranges import describe, starts
-from transcripts.services import outlining
+from transcripts.services import aside, outlining
 
 Result = TypeVar("Result")
 
@@ -64,7 +64,10 @@ def unedit(segment: Segment, field: str, *, actor: Actor) -> Segment:
 
 
 def merge(segment: Segment, *, actor: Actor) -> Segment:
-    """Join a segment with the next one. What people did with both stays. Raises Conflict for the last one."""
+    """Join a segment with the next one. What people did with both stays; ``split`` where it was takes it back.
+
+    Raises Conflict for the last one.
+    """
     events = outlining.events_of(segment.session)
 
     def do(session: Session) -> Segment:
@@ -74,9 +77,11 @@ def merge(segment: Segment, *, actor: Actor) -> Segment:
             raise Conflict("This is the last segment; there is no next one to merge it with.")
         made = describe(events, row.first, following.last, _titles(session, row, following))
         made.first_line, made.last_line, made.settled = row.first_line, following.last_line, True
-        for field in LINES:
-            if following.edits.get(field):
-                row.edits[field] = [*row.shown(field), *following.edits[field]]
+        before = aside.as_it_is(row)
+        row.edits = _joined(row, following)
+        if not (row.reviewed_at and following.reviewed_at):  # one half of it was not read
+            row.reviewed_by = row.reviewed_at = None
+        aside.keep_merged(before, row, following)
         following.comments.update(segment=row)
         for use_ in following.uses.all():
             if not row.uses.filter(field=use_.field, text_key=use_.text_key).exists():
@@ -95,6 +100,7 @@ def merge(segment: Segment, *, actor: Actor) -> Segment:
 def split(segment: Segment, event: int, *, actor: Actor) -> tuple[Segment, Segment]:
     """Cut a segment in two before an event, or before the step that holds it. The first keeps what people did with it.
 
+    Where two were merged each gets back what it had. What was done with the whole since then stays with the first.
     Raises Invalid when no step of the segment begins there.
     """
     events = outlining.events_of(segment.session)
@@ -118,8 +124,19 @@ def split(segment: Segment, event: int, *, actor: Actor) -> tuple[Segment, Segme
             later.position += 1
             later.revision += 1
             later.save(update_fields=["position", "revision"])
-        first = outlining.put(session, row, made, row.position)
-        second = outlining.put(session, None, rest, row.position + 1)
+        merged = aside.merged_into(row)
+        if merged is None or merged[0].segment.first != at:
+            first = outlining.put(session, row, made, row.position)
+            second = outlining.put(session, None, rest, row.position + 1)
+            return _touched(first, actor), second
+        kept, before = merged
+        aside.give_back(row, before, kept.entry)
+        first = outlining.put(session, row, outlining.made_of(before), row.position, how=before.how)
+        second = kept.put_back()
+        if second.is_settled:
+            rest = outlining.made_of(second)
+        second = outlining.put(session, second, rest, row.position + 1, how=second.how)
+        kept.entry.delete()
         return _touched(first, actor), second
 
     return _changed(segment, do)
@@ -170,10 +187,19 @@ def comment(segment: Segment, body: str, *, actor: Actor) -> SegmentComment:
     return _changed(segment, do)
 
 
-def use(segment: Segment, field: str, text: str, *, actor: Actor, brief: Brief | None = None) -> SegmentUse:
+def use(
+    segment: Segment,
+    field: str,
+    text: str,
+    *,
+    actor: Actor,
+    brief: Brief | None = None,
+    project: Project | None = None,
+) -> SegmentUse:
     """Make something out of a line: a brief of a next step, a question of an open question, an entry of a decision.
 
-    A question and an entry go to ``brief``, or to the session's own one. The same line twice gives what it gave first.
+    A question and an entry go to ``brief``, or to the session's own one; a brief to ``project``, to that of the session
+    or of the brief, or to the only one that there is. The same line twice gives what it gave first.
     Raises Invalid for a line that is not there, Conflict where a brief is missing.
     """
     if field not in _MADE:
@@ -190,7 +216,7 @@ def use(segment: Segment, field: str, text: str, *, actor: Actor, brief: Brief |
         key = blake2b(wanted.encode(), digest_size=16).hexdigest()
         if known := row.uses.filter(field=field, text_key=key).first():
             return known
-        goal, number = _make(session, row, field, wanted, target, actor)
+        goal, number = _make(session, row, field, wanted, target, project, actor)
         made: SegmentUse = SegmentUse.objects.create(
             segment=row,
             field=field,
@@ -208,11 +234,17 @@ def use(segment: Segment, field: str, text: str, *, actor: Actor, brief: Brief |
 
 
 def _make(
-    session: Session, row: Segment, field: str, text: str, target: Brief | None, actor: Actor
+    session: Session,
+    row: Segment,
+    field: str,
+    text: str,
+    target: Brief | None,
+    project: Project | None,
+    actor: Actor,
 ) -> tuple[Brief, int]:
     source = f"From segment {row.position} of session {session.pk}, “{row.shown('title')}”."
     if field == "next_steps":
-        project = session.project or (target.project if target else None)
+        project = project or project_of(session) or (target.project if target else None)
         made = briefs.capture(f"{text}\n\n{source}", title=text[:200], actor=actor, project=project)
         if target is not None:
             links.add(made, Link.Kind.BRIEF, str(target.pk), actor=actor, label=target.title)
@@ -221,6 +253,39 @@ def _make(
     if field == "open_questions":
         return target, questions.ask(target, text, actor=actor).pk
     return target, briefs.note(target, f"Decided: {text}\n\n{source}", actor=actor)
+
+
+def project_of(session: Session) -> Project | None:
+    """Whose a brief is that is made out of it: its own, its brief's, or the only project that there is."""
+    own = session.project or (session.brief.project if session.brief else None)
+    if own is not None:
+        return own
+    some = list(Project.objects.all()[:2])
+    return some[0] if len(some) == 1 else None
+
+
+def _joined(row: Segment, following: Segment) -> dict[str, Any]:
+    """What people wrote over two segments, over the one that they become. Words of both where either was edited."""
+    edits = dict(row.edits)
+    for field in EDITABLE:
+        if field not in row.edits and field not in following.edits:
+            continue
+        one, other = row.shown(field), following.shown(field)
+        if field == "status":
+            edits[field] = other  # it ends as its end does
+        elif field == "title":
+            own = [each.edits[field] for each in (row, following) if field in each.edits]
+            edits[field] = own[0] if len(set(own)) == 1 or len("; ".join(own)) > MAX_TITLE else "; ".join(own)
+        elif field in LINES:
+            edits[field] = [*one, *(line for line in other if line not in one)]
+        elif field == "outcome":
+            said = [each for each in (one, other) if each]
+            edits[field] = (
+                {"text": " ".join(each["text"] for each in said), "event": said[-1]["event"]} if said else None
+            )
+        else:
+            edits[field] = "\n\n".join(part for part in (one, other) if part)
+    return edits
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

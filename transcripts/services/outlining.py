@@ -4,6 +4,11 @@ A run of the segmenter replaces what is open and leaves what is settled. What a 
 before it: segments must tile the session, so a border that stays keeps every border before it. The last segment stays
 open, because it grows; its beginning, which is its identity, does not move, and so people's words on it stay.
 
+A row whose events are gone goes too; what people did with it is kept aside until they are there again
+(services/aside.py).
+
+Of a long session only the end is read again: its settled beginning stands in the rows (``_skipped``).
+
 Every write names the ``outline_revision`` that it began from: of two writers at once, the later one looks again.
 """
 
@@ -11,7 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict
+from dataclasses import replace as replaced
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any, Final, TypeVar
 
 from django.db import transaction
@@ -20,12 +27,15 @@ from django.utils import timezone
 
 from flower import live
 from flower.errors import Conflict
-from transcripts import blocks
+from transcripts import blocks, naming
 from transcripts.events import Event, Facts, Usage, Verb
-from transcripts.models import Block, Segment, Session
+from transcripts.models import Aside, Block, Segment, Session
 from transcripts.segment import CommitMade, FileWork, Line, Phase, Status, segment
 from transcripts.segment import Segment as Made
+from transcripts.services import aside
 
+LONG: Final = 3_000  # events of a beginning from which on it is worth not to read it again
+CONTEXT: Final = 1_000  # events of the settled part that are read again all the same
 TRIES: Final = 5  # of a run that meets another writer each time
 BUSY: Final = "The outline changed meanwhile; look at it again."
 Result = TypeVar("Result")
@@ -40,14 +50,67 @@ def refresh(number: int) -> bool:
         session = Session.objects.filter(pk=number).first()
         if session is None:
             return False
-        events = events_of(session)
         rows = list(session.segments.all())
-        found = segment(events, facts_of(session), _settled(rows))
+        found, upto = _outline(session, _settled(rows, aside.gone_from(session)))
         try:
-            return _store(session, found, len(events))
+            return _store(session, found, upto)
         except Conflict:
             continue
     return False  # the sweep looks again
+
+
+def _outline(session: Session, settled: Sequence[Made]) -> tuple[list[Made], int]:
+    """The segments of a session, and the number of its last event."""
+    if skipped := _skipped(session, settled):
+        head, rest = settled[:skipped], settled[skipped:]
+        before = head[-1].last
+        events = events_of(session, before + 1)
+        found = segment(events, facts_of(session), [_moved(one, -before) for one in rest])
+        if [one.key for one in found[: len(rest)]] == [one.key for one in rest]:
+            fresh = [_moved(one, before) for one in found[len(rest) :]]
+            line = rest[-1].last_line
+            for one in fresh:  # lines tile the log, and those of the beginning were not read
+                one.first_line = line + 1
+                line = one.last_line = max(one.first_line, one.last_line)
+            return [*settled, *fresh], before + len(events)
+    events = events_of(session)
+    return segment(events, facts_of(session), settled), len(events)
+
+
+def _skipped(session: Session, settled: Sequence[Made]) -> int:
+    """How many settled segments need not be read again, because enough that is settled follows them.
+
+    Where the next cuts go depends on the last dozens of steps, and on whether anything was changed before.
+    """
+    end = settled[-1].last if settled else 0
+    if session.outlined < end:  # the log was read anew: everything is looked at
+        return 0
+    for skipped in range(len(settled) - 1, 0, -1):
+        head, rest = settled[:skipped], settled[skipped:]
+        changes = (any(file.verb is not Verb.READ for one in part for file in one.files) for part in (head, rest))
+        if head[-1].last < LONG:
+            return 0
+        if end - head[-1].last >= CONTEXT and next(changes) <= next(changes):
+            return skipped
+    return 0
+
+
+def _moved(one: Made, by: int) -> Made:
+    """The same segment where events are counted from elsewhere."""
+
+    def line(each: Line) -> Line:
+        return replaced(each, event=each.event + by) if each.event else each
+
+    return replaced(
+        one,
+        first=one.first + by,
+        last=one.last + by,
+        outcome=line(one.outcome) if one.outcome else None,
+        next_steps=[line(each) for each in one.next_steps],
+        key_decisions=[line(each) for each in one.key_decisions],
+        open_questions=[line(each) for each in one.open_questions],
+        commits=[replaced(each, event=each.event + by) for each in one.commits],
+    )
 
 
 def behind() -> list[int]:
@@ -69,10 +132,13 @@ def replace(session: Session, found: Sequence[Made], *, how: str, but: Container
     _store(session, found, session.outlined, how=how, but=but)
 
 
-def events_of(session: Session) -> list[Event]:
-    """All events of the session's own log; event ``e14`` is the fourteenth."""
-    rows = Block.objects.filter(file__session=session, file__agent="").order_by("first")
-    return [event for payload in rows.values_list("payload", flat=True) for event in blocks.events_of(bytes(payload))]
+def events_of(session: Session, first: int = 1) -> list[Event]:
+    """All events of the session's own log, from the ``first`` on; event ``e14`` is the fourteenth."""
+    rows = Block.objects.filter(file__session=session, file__agent="", last__gte=first).order_by("first")
+    found: list[Event] = []
+    for at, payload in rows.values_list("first", "payload"):
+        found += blocks.events_of(bytes(payload))[max(0, first - at) :]
+    return found
 
 
 def facts_of(session: Session) -> Facts:
@@ -109,14 +175,22 @@ def _store(
     """Make the rows say what was found. Raises Conflict when somebody wrote since the session was loaded."""
     with transaction.atomic():
         locked = Session.objects.select_for_update().get(pk=session.pk)
-        if locked.outline_revision != session.outline_revision:
+        if (locked.outline_revision, locked.outlined) != (session.outline_revision, session.outlined):
             raise Conflict(BUSY)
-        rows = {row.key: row for row in locked.segments.all()}
+        rows = {row.key: row for row in locked.segments.prefetch_related("comments", "uses")}
         before = {row.pk: row.revision for row in rows.values()}
+        kept = aside.gone_from(locked)
+        aside.keep(_lost(rows, found), Aside.Why.GONE)
         for position, made in enumerate(found, 1):
             row = rows.pop(made.key, None)
             stays = row is not None and (made.key in but or (row.is_settled and how == Segment.How.RULES))
-            put(locked, row, made, position, how=row.how if row is not None and stays else how)
+            words = row.how if row is not None and stays else how
+            if (known := kept.get(made.key)) is not None:
+                row = row or known.put_back()
+                if (made.first, made.last) == (known.segment.first, known.segment.last):  # all of it is there again
+                    words = known.segment.how
+                    known.entry.delete()
+            put(locked, row, made, position, how=words)
         if rows:  # their first events begin no segment any more: the log was rewritten, or the open end cut anew
             locked.segments.filter(pk__in=[row.pk for row in rows.values()]).delete()
         locked.outlined, locked.outlined_at = upto, timezone.now()
@@ -190,13 +264,25 @@ def made_of(row: Segment) -> Made:
     )
 
 
-def _settled(rows: Sequence[Segment]) -> list[Made]:
-    kept: list[Made] = []
-    for row in rows:
-        if not row.is_settled:
-            break
-        kept.append(made_of(row))
+def _settled(rows: Sequence[Segment], gone: dict[str, aside.Kept]) -> list[Made]:
+    """What stays as it is: the settled rows, and those behind them that were so when their events went away."""
+    kept = [made_of(row) for row in takewhile(lambda row: row.is_settled, rows)]
+    for one in gone.values():
+        if one.segment.is_settled and one.segment.first == (kept[-1].last + 1 if kept else 1):
+            kept.append(made_of(one.segment))
     return kept
+
+
+def _lost(rows: dict[str, Segment], found: Sequence[Made]) -> list[Segment]:
+    """Rows that go or lose their borders, from the first one to the last that a person touched."""
+    borders = {made.key: (made.first, made.last) for made in found}
+    changed = [
+        row
+        for row in rows.values()
+        if row.key not in borders or (row.is_settled and borders[row.key] != (row.first, row.last))
+    ]
+    last = max((row.first for row in changed if aside.is_touched(row)), default=0)
+    return [row for row in changed if row.first <= last]
 
 
 def _announce(session: Session, before: dict[int, int]) -> bool:
@@ -215,11 +301,8 @@ def _announce(session: Session, before: dict[int, int]) -> bool:
         segments=changed,
         order=[pk for pk, _ in now],
     )
-    if len(now) != len(before):  # the agent is at something else: pages that say "now: …" ask again
-        if session.brief_id is not None:
-            live.publish(live.brief_group(session.brief_id), "brief.changed", brief=session.brief_id)
-        if session.process is not None:
-            live.publish(live.process_group(session.process), "process.changed", process=session.process)
+    if len(now) != len(before):
+        naming.announce(session)
     return True
 
 

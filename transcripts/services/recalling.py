@@ -6,6 +6,7 @@ Lists end with a ``cursor`` when there is more; what was cut inside a row is sai
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -99,8 +100,9 @@ def _session(row: Session, outlined: naming.Outlined, runs: set[int], parts: int
         "errors": row.errors,
         "commits": row.commits,
         "tokens": row.tokens,
+        "tokens_from_cache": row.tokens_cache_read,
         "context": row.context,
-        "window": row.window or None,
+        "window": row.sees or None,
         "started": iso(row.started_at),
         "active": iso(row.active_at),
         "url": reverse("transcript", args=[row.pk]),
@@ -242,15 +244,15 @@ def open_loops(identity: Identity, *, project: str | None = None, cursor: str | 
     recent = list(_newest(_of(identity, project))[:RECENT])
     places = {row.pk: place for place, row in enumerate(recent)}
     rows = list(Segment.objects.filter(session__in=recent).select_related("session"))
-    last = {row.session_id: row.position for row in sorted(rows, key=lambda row: row.position)}
+    later: dict[int, set[str]] = {}  # words of the segments behind
     used = set(SegmentUse.objects.filter(segment__session__in=recent).values_list("segment_id", "field", "text_key"))
     rows.sort(key=lambda row: (places[row.session_id], -row.position))
-    loops = [
-        loop
-        for row in rows
-        for loop in _loops(row, is_last=row.position == last[row.session_id])
-        if (row.pk, loop.pop("field"), key_of(" ".join(loop["text"].split()))) not in used
-    ]
+    loops = []
+    for row in rows:  # the last segment of each session first
+        for loop in _loops(row, later.get(row.session_id)):
+            if (row.pk, loop.pop("field"), key_of(" ".join(loop["text"].split()))) not in used:
+                loops.append(loop)
+        later.setdefault(row.session_id, set()).update(_said_in(row))
     for place, loop in enumerate(loops, 1):
         loop["loop"] = place
         loop["text"] = _text(loop["text"], LINE, [], "")
@@ -259,18 +261,24 @@ def open_loops(identity: Identity, *, project: str | None = None, cursor: str | 
     return page_within(answer, "loops", "loop", more=len(loops) > start + 200)
 
 
-def _loops(row: Segment, *, is_last: bool) -> Iterable[Row]:
-    """A step that a finished segment left is taken for done once the session went on; a question is not."""
-    fields = ["open_questions"]
-    if is_last or row.shown("status") in UNFINISHED:
-        fields.append("next_steps")
-    if row.shown("status") == Segment.Status.ABANDONED:
-        fields = ["open_questions"]
+def _loops(row: Segment, later: set[str] | None) -> Iterable[Row]:
+    """``later``: words of the segments behind it, None for the last one.
+
+    A step that a finished segment left is taken for done once the session went on; not one that was put off, or that a
+    person wrote down, until a later segment speaks of it. A question stays.
+    """
+    status = row.shown("status")
+    fields = ("open_questions",) if status == Segment.Status.ABANDONED else ("open_questions", "next_steps")
     for field in fields:
         for line in row.shown(field) or ():
+            text = str(line.get("text", ""))
+            if field == "next_steps" and later is not None and status not in UNFINISHED:
+                is_put_off = line.get("event") is None or _PUT_OFF.search(text)
+                if not is_put_off or _is_named(text, later):
+                    continue
             yield {
                 "kind": "question" if field == "open_questions" else "next step",
-                "text": str(line.get("text", "")),
+                "text": text,
                 "session": row.session_id,
                 "segment": row.position,
                 "event": line.get("event"),
@@ -279,6 +287,28 @@ def _loops(row: Segment, *, is_last: bool) -> Iterable[Row]:
                 "at": iso(row.ended_at),
                 "field": field,
             }
+
+
+_PUT_OFF: Final = re.compile(
+    r"\bfollow[- ]?ups?\b|\blater\b|\bseparate(?:ly)?\b|\bfuture\b|\bfor now\b|\bdefer(?:red)?\b|\bpostponed?\b"
+    r"|\bnot worth\b|\bout of scope\b|\banother (?:pr|change|session|time)\b"
+    r"|\bif (?:needed|necessary|issues)\b|^consider\b",
+    re.I,
+)
+_WORD: Final = re.compile(r"\w{4,}")
+NAMED: Final = 0.6  # of the words of a step that a later segment has, so that it speaks of it
+
+
+def _said_in(row: Segment) -> set[str]:
+    outcome = row.shown("outcome")
+    told = [row.shown("title"), row.shown("summary"), outcome["text"] if outcome else ""]
+    told += [str(commit.get("subject", "")) for commit in row.commits]
+    return set(_WORD.findall(" ".join(map(str, told)).casefold()))
+
+
+def _is_named(text: str, later: set[str]) -> bool:
+    words = set(_WORD.findall(text.casefold()))
+    return bool(words) and len(words & later) >= NAMED * len(words)
 
 
 # --- who touched a file -----------------------------------------------------------------------------------------------

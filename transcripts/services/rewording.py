@@ -14,12 +14,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from flower import llm
-from flower.errors import Conflict
+from briefs.models import Actor
+from flower import live, llm
+from flower.errors import Conflict, Forbidden
 from transcripts import wording
 from transcripts.models import Segment, Session, Wording
 from transcripts.segment import Segment as Made
-from transcripts.services import outlining
+from transcripts.services import aside, outlining
 
 QUIET: Final = timedelta(seconds=20)  # without new events, before a model is asked
 RECENT: Final = timedelta(days=2)  # an old log that is read for the first time costs no money by itself
@@ -42,6 +43,38 @@ def due(limit: int = 4) -> list[int]:
     return list(rows.order_by("-active_at").values_list("pk", flat=True)[:limit])
 
 
+def last_run(session: Session) -> Wording | None:
+    """The newest try at wording it, whatever came of it."""
+    return session.wordings.first()
+
+
+def is_running(run: Wording) -> bool:
+    return run.ended_at is None and run.begun_at > timezone.now() - STALE
+
+
+def can_ask(session: Session, run: Wording | None) -> bool:
+    """Would it make sense to ask the model now? ``run``: the last one."""
+    if not llm.is_configured() or not session.events or (run is not None and is_running(run)):
+        return False
+    return run is None or run.events != session.events or run.how != Segment.How.MODEL
+
+
+def ask(session: Session, *, actor: Actor) -> None:
+    """Have the model word a session now, however old it is. Raises Forbidden, Conflict."""
+    if actor.kind != Actor.Kind.OPERATOR:
+        raise Forbidden("Only an operator has a model asked: it costs money.")
+    if not llm.is_configured():
+        raise Conflict("No model is configured; FLOWER_LLM_BASE_URL and FLOWER_LLM_MODEL name one.")
+    if not can_ask(session, last_run(session)):
+        raise Conflict("The model is at it, or has worded all that there is; look at the session again.")
+    session.wordings.filter(events=session.events, ended_at__isnull=False).update(again_at=timezone.now())
+    live.kick("transcripts.tasks.reword", session.pk)
+
+
+def _announce(session: Session) -> None:
+    live.publish(live.session_group(session.pk), "wording.changed", session=session.pk)
+
+
 def reword(number: int) -> Wording | None:
     """Ask the model about one session, if nobody else is at it. None: there was nothing to do."""
     session = Session.objects.filter(pk=number).first()
@@ -50,6 +83,14 @@ def reword(number: int) -> Wording | None:
     run = _begin(session)
     if run is None:
         return None
+    _announce(session)
+    try:
+        return _run(session, run)
+    finally:
+        _announce(session)
+
+
+def _run(session: Session, run: Wording) -> Wording:
     events = outlining.events_of(session)
     rows = list(session.segments.prefetch_related("comments", "uses"))
     made = [outlining.made_of(row) for row in rows]
@@ -78,8 +119,7 @@ def reword(number: int) -> Wording | None:
 
 def is_fixed(row: Segment) -> bool:
     """Did a person touch it, or a model word it for good?"""
-    touched = row.edited_by_id or row.reviewed_by_id or row.comments.all() or row.uses.all()
-    return bool(touched) or (row.is_settled and row.how == Segment.How.MODEL)
+    return aside.is_touched(row) or (row.is_settled and row.how == Segment.How.MODEL)
 
 
 def _begin(session: Session) -> Wording | None:

@@ -14,8 +14,8 @@ from typing import Final
 from django.db import transaction
 from django.utils import timezone
 
-from briefs.models import Actor, Project
-from flower.errors import Forbidden, Invalid
+from briefs.models import Actor, Brief, Project
+from flower.errors import Conflict, Forbidden, Invalid
 from transcripts import owners, storing
 from transcripts.adapters import open_adapter, recognise
 from transcripts.models import ExpectedSession, LogFile, Session, Taking
@@ -40,7 +40,16 @@ def configure(project: Project, *, is_on: bool | None = None, days: int | None =
     return taking
 
 
-def expect(program: str, session_id: str, owner: Owner) -> None:
+def give_brief(session: Session, brief: Brief, *, actor: Actor) -> None:
+    """Say which brief a session belongs to, where nobody knew, or it was guessed. Raises Conflict."""
+    if session.brief_id is not None and not session.is_probable:
+        raise Conflict(f"This session belongs to brief #{session.brief_id}; that is known, not guessed.")
+    project = brief.project_id or session.project_id
+    owner = Owner(project, brief.pk, session.process, session.dispatch, session.worktree, is_exact=True)
+    expect(session.program, session.session_id, owner, actor=actor)
+
+
+def expect(program: str, session_id: str, owner: Owner, *, actor: Actor | None = None) -> None:
     """Say whose a session is, exactly: a hook told its id, or the launch chose it. Its log may be there already."""
     if not session_id or len(session_id) > 120:
         raise Invalid("A session's id has 1 to 120 characters.")
@@ -56,7 +65,7 @@ def expect(program: str, session_id: str, owner: Owner) -> None:
         found = Session.objects.select_for_update().filter(program=program, session_id=session_id).first()
         if found is not None:
             exactly = Owner(owner.project, owner.brief, owner.process, owner.dispatch, owner.worktree, is_exact=True)
-            storing.assign(found, exactly)
+            storing.assign(found, exactly, actor)
             found.save()
 
 

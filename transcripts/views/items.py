@@ -13,6 +13,7 @@ from transcripts.models import LogFile, Segment
 from transcripts.paging import Numbered
 from transcripts.storing import time_of
 from transcripts.telling import Shown, Told
+from transcripts.views import standing
 
 SHOWN: Final = 20_000  # characters of one text on a page; the rest is on the event's own
 LONG: Final = {Kind.PROMPT: 2_500, Kind.ANSWER: 9_000}  # characters from which a text is folded
@@ -95,6 +96,7 @@ class Heading:
 
     segment: Segment
     is_continued: bool = False  # it began before the page
+    is_live: bool = True  # the session
     what: str = "heading"
 
     @property
@@ -103,7 +105,11 @@ class Heading:
 
     @property
     def status(self) -> str:
-        return str(self.segment.shown("status"))
+        return standing.status(self.segment, self.is_live)
+
+    @property
+    def status_label(self) -> str:
+        return standing.label(self.segment, self.is_live)
 
 
 Node = Item | Run | Heading
@@ -119,6 +125,7 @@ def arrange(
     prefix: str = "",
     opens: bool = True,
     is_nested: bool = True,
+    is_live: bool = True,
 ) -> list[Node]:
     """A page's events in reading order.
 
@@ -131,10 +138,10 @@ def arrange(
     runs: dict[str, Run] = {}
     if opens and events:
         around = [segment for segment in segments if segment.first < events[0][0] <= segment.last]
-        nodes += [Heading(segment, is_continued=True) for segment in around[-1:]]
+        nodes += [Heading(segment, True, is_live) for segment in around[-1:]]
     for number, event in events:
         if segment := begins.get(number):
-            nodes.append(Heading(segment))
+            nodes.append(Heading(segment, is_live=is_live))
         if event.kind == Kind.TITLE:
             continue
         made = item(number, event, cwd)

@@ -18,14 +18,14 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from briefs.forms import Lines, Words, read
-from briefs.models import Brief
+from briefs.models import Brief, Project
 from briefs.views.door import Refused, Request, show
 from flower.errors import Conflict, Invalid, NotFound, Refusal
 from transcripts.events import Event, Kind
 from transcripts.models import Segment, Session
 from transcripts.models.outline import EDITABLE, LINES
 from transcripts.segment.ranges import starts
-from transcripts.services import access, outlines, outlining
+from transcripts.services import access, outlines, outlining, rewording, taking
 from transcripts.views.segments import MADE_OF, Had, context_of, show_segments, transcript_of
 
 Act = Callable[[], object]
@@ -63,6 +63,7 @@ class CommentForm(forms.Form):
 class UseForm(forms.Form):
     line = Words()
     brief = forms.CharField(required=False)
+    project = forms.CharField(required=False)
 
 
 def find(request: Request, number: int, segment: int) -> Segment:
@@ -89,6 +90,24 @@ def review(request: Request, number: int, segment: int) -> HttpResponse:
 def review_session(request: Request, number: int) -> HttpResponse:
     session = access.find(request.identity, number)
     outlines.review_session(session, request.POST.get("on") == "1", actor=request.identity.actor)
+    return _back(request, session)
+
+
+@require_POST
+def reword(request: Request, number: int) -> HttpResponse:
+    session = access.find(request.identity, number)
+    rewording.ask(session, actor=request.identity.actor)
+    return _back(request, session)
+
+
+@require_POST
+def brief(request: Request, number: int) -> HttpResponse:
+    """Say which brief a session belongs to."""
+    session = access.find(request.identity, number)
+    wanted = _brief(request, request.POST.get("brief", ""))
+    if wanted is None:
+        raise Invalid("Say which brief is meant, by its number.")
+    taking.give_brief(session, wanted, actor=request.identity.actor)
     return _back(request, session)
 
 
@@ -155,9 +174,15 @@ def use(request: Request, number: int, segment: int, field: str) -> HttpResponse
     def save() -> None:
         typed = read(UseForm(request.POST))
         brief = _brief(request, typed["brief"])
-        outlines.use(found, field, typed["line"], actor=request.identity.actor, brief=brief)
+        project = request.identity.find_project(typed["project"]) if typed["project"] else None
+        outlines.use(found, field, typed["line"], actor=request.identity.actor, brief=brief, project=project)
 
-    return _form(request, found, "use", save, {"field": field, "makes": MADE_OF[field], "line": line})
+    projects = Project.objects.none()
+    if MADE_OF[field] == "brief" and outlines.project_of(found.session) is None:
+        limit = request.identity.project
+        projects = Project.objects.all() if limit is None else Project.objects.filter(pk=limit)
+    more = {"field": field, "makes": MADE_OF[field], "line": line, "projects": projects}
+    return _form(request, found, "use", save, more)
 
 
 def _brief(request: Request, typed: str) -> Brief | None:

@@ -20,16 +20,19 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
+from briefs.models import Project
 from briefs.services import recall, references
 from briefs.templatetags.flower import lasted
 from briefs.views.door import Request, show
-from transcripts import liveness, naming
+from flower import markdown
+from transcripts import liveness, naming, paging
 from transcripts.blocks import index_of
-from transcripts.events import Usage
+from transcripts.events import Usage, Verb
 from transcripts.models import Block, Segment, SegmentComment, SegmentUse, Session
 from transcripts.models.outline import EDITABLE, LINES
-from transcripts.services import access
-from transcripts.views import timeline
+from transcripts.services import access, aside, outlines, rewording
+from transcripts.views import standing, timeline
+from transcripts.views.standing import Reason
 from transcripts.wording import price
 
 MANY: Final = 8  # segments that are all shown; of more, long runs of quiet ones are folded
@@ -44,6 +47,7 @@ WORDS: Final = {
     "next_steps": "next steps",
     "open_questions": "open questions",
 }
+_MAIL: Final = re.compile(r'<a href="mailto:[^>]*>(.*?)</a>', re.S)
 _HAVE: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,9})")
 
 
@@ -95,10 +99,13 @@ class Row:
 
     segment: Segment
     total: int
+    is_live: bool = True  # the session
+    reason: Reason | None = None
     parts: list[Part] = field(default_factory=list)
     comments: list[SegmentComment] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
     is_open: bool = True
+    merged: Segment | None = None  # into it, and can be taken out again
     is_had: bool = False  # the page has it as it is: an empty place
     on_another_day: bool = False  # than the one before it
     into_another_day: bool = False
@@ -125,7 +132,7 @@ class Row:
 
     @property
     def status(self) -> str:
-        return str(self.segment.shown("status"))
+        return standing.status(self.segment, self.is_live)
 
     @property
     def says(self) -> str:
@@ -138,12 +145,18 @@ class Row:
 
     @property
     def status_label(self) -> str:
-        known = dict(Segment.Status.choices)
-        return str(known.get(Segment.Status(self.status), self.status)) if self.status in known else self.status
+        return standing.label(self.segment, self.is_live)
 
     @property
-    def summary(self) -> str:
-        return str(self.segment.shown("summary"))
+    def revision(self) -> int:
+        """Of what is shown: it changes too when the session ends."""
+        return 2 * self.segment.revision + standing.is_left(self.segment, self.is_live)
+
+    @property
+    def summary(self) -> SafeString:
+        """Rendered. An address in angle brackets is the author of a commit, nobody to write to."""
+        rendered = markdown.render(str(self.segment.shown("summary")))
+        return SafeString(_MAIL.sub(r"\1", rendered))  # an element less: as safe as it was
 
     @property
     def events(self) -> int:
@@ -157,13 +170,29 @@ class Row:
         return timeline.thousands(count) if count else ""
 
     @property
+    def files_say(self) -> str:
+        read = sum(1 for each in self.segment.files if each["verb"] == Verb.READ)
+        changed = len(self.segment.files) - read
+        if not changed:
+            return f"{timeline.counted(read, 'file')} read"
+        return f"{timeline.counted(changed, 'file')} changed" + (f" · {read:,} read" if read else "")
+
+    @property
     def cost(self) -> float | None:
         """In dollars, where its model has a price."""
         return price.of_usage(Usage(**self.segment.usage), self.segment.session.model, price.table())
 
     @property
+    def empty(self) -> list[Part]:
+        return [part for part in self.parts if not part.lines]
+
+    @property
     def edited(self) -> list[str]:
         return [name for name in EDITABLE if name in self.segment.edits]
+
+    @property
+    def merged_title(self) -> str:
+        return str(self.merged.shown("title")) if self.merged else ""
 
     @property
     def is_last(self) -> bool:
@@ -209,8 +238,8 @@ class Had:
         revisions = {int(pk): int(revision) for pk, revision in _HAVE.findall(asked.get("have", ""))}
         return cls(revisions, frozenset(int(pk) for pk in re.findall(r"[0-9]{1,15}", asked.get("again", ""))))
 
-    def has(self, segment: Segment) -> bool:
-        return segment.pk not in self.again and self.revisions.get(segment.pk) == segment.revision
+    def has(self, row: Row) -> bool:
+        return row.segment.pk not in self.again and self.revisions.get(row.segment.pk) == row.revision
 
 
 def inline(text: str) -> SafeString:
@@ -238,13 +267,17 @@ def show_segments(request: Request, session: Session) -> HttpResponse:
 
 
 def context_of(request: Request, session: Session, had: Had | None) -> dict[str, Any]:
-    rows = rows_of(request, session, had)
+    is_live = liveness.is_live(session)
+    rows = rows_of(request, session, had, is_live)
+    indexed = list(indexes(session))
+    _say_why(session, rows, indexed, is_live)
     opened = request.GET.get("open", "")
     arranged = arrange(rows, opened)
     commits: dict[int, list[str]] = {}
     for commit in (commit for row in rows for commit in row.segment.commits):
         commits.setdefault(commit["event"], []).append(f"{commit['sha'][:9]} {commit['subject']}")
     over = lasted(session.started_at, session.active_at) if session.started_at else ""
+    run = rewording.last_run(session)
     brief = session.brief if session.brief and request.identity.may_see(session.brief) else None
     said = [comment.body for row in rows for comment in row.comments]
     drawn: dict[str, Any] = {"program": session.program, "window": session.window, "commits": commits, "over": over}
@@ -252,19 +285,22 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
         "session": session,
         "transcript": transcript_of(session),
         "title": naming.title(session, rows[0].title if rows else ""),
-        "is_live": liveness.is_live(session),
+        "is_live": is_live,
         "live_until": session.active_at + liveness.RECENTLY if session.active_at else None,
         "over": over,
-        "tokens": timeline.thousands(session.tokens - session.tokens_cache_read) if session.tokens else "",
-        "cached": timeline.thousands(session.tokens_cache_read),
         "cost": price.of_usage(session.usage, session.model, price.table()),
         "brief": brief,
         "names": references.resolve(request.identity, brief, said) if brief else None,
         "rows": rows,
         "arranged": arranged,
         "reviewed": sum(1 for row in rows if row.segment.reviewed_at),
+        "has_project": outlines.project_of(session) is not None or not Project.objects.exists(),
+        "can_give_brief": request.identity.may_write and (session.brief is None or session.is_probable),
+        "run": run,
+        "is_asked": run is not None and rewording.is_running(run),
+        "can_ask": rewording.can_ask(session, run),
         "folds": any(isinstance(one, Run) or not one.is_open for one in arranged),
-        "picture": timeline.draw(rows, indexes(session), **drawn),
+        "picture": timeline.draw(rows, indexed, **drawn),
     }
 
 
@@ -281,21 +317,24 @@ def indexes(session: Session) -> Iterable[tuple[int, Any]]:
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def rows_of(request: Request, session: Session, had: Had | None = None) -> list[Row]:
-    """All segments of a session, in four queries; those that the page has stay without their texts."""
+def rows_of(request: Request, session: Session, had: Had | None = None, is_live: bool = True) -> list[Row]:
+    """All segments of a session, in five queries; those that the page has stay without their texts."""
     found = list(session.segments.select_related("edited_by", "reviewed_by").order_by("position"))
     comments: dict[int, list[SegmentComment]] = {}
     for comment in SegmentComment.objects.filter(segment__session=session).select_related("actor"):
         comments.setdefault(comment.segment_id, []).append(comment)
     uses = _uses(request, session)
+    merges = aside.merges(session)
     rows = []
     before: datetime | None = None
     for segment in found:
-        row = Row(segment, len(found), comments=comments.get(segment.pk, []))
-        row.is_had = had is not None and had.has(segment)
+        row = Row(segment, len(found), is_live, comments=comments.get(segment.pk, []))
+        row.is_had = had is not None and had.has(row)
+        if merged := merges.get((segment.pk, segment.first, segment.last)):
+            row.merged = merged[0].segment
         if not row.is_had:
             row.parts = [_part(segment, name, uses) for name in WORDS]
-            row.files = [_file(each, session.cwd) for each in segment.files[:FILES]]
+            row.files = [_file(each, session.cwd) for each in _changed_first(segment.files)[:FILES]]
         row.is_open = segment.reviewed_at is None
         if segment.started_at:
             day = timezone.localtime(segment.started_at)
@@ -305,6 +344,16 @@ def rows_of(request: Request, session: Session, had: Had | None = None) -> list[
             row.into_another_day = ends.date() != day.date()
         rows.append(row)
     return rows
+
+
+def _say_why(session: Session, rows: Sequence[Row], indexed: Sequence[tuple[int, Any]], is_live: bool) -> None:
+    """Why segments are not done, of those that are shown."""
+    wanted = [row for row in rows if not row.is_had and row.segment.status != Segment.Status.DONE]
+    kinds = standing.kinds_of(indexed) if wanted else ""
+    for row in wanted:
+        row.reason = standing.reason(
+            row.segment, kinds, is_live, lambda event: paging.event(session, event).command or ""
+        )
 
 
 def _part(segment: Segment, name: str, uses: dict[tuple[int, str, str], Made]) -> Part:
@@ -317,6 +366,10 @@ def _part(segment: Segment, name: str, uses: dict[tuple[int, str, str], Made]) -
 
 def _lines(shown: Any) -> list[dict[str, Any]]:
     return shown if isinstance(shown, list) else [shown] if shown else []
+
+
+def _changed_first(files: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(files, key=lambda each: each["verb"] == Verb.READ)
 
 
 def _file(each: dict[str, Any], cwd: str) -> File:

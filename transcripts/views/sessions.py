@@ -45,12 +45,6 @@ class Row:
         """In dollars, where its model has a price."""
         return price.of_usage(self.session.usage, self.session.model, price.table())
 
-    @property
-    def context(self) -> int | None:
-        """Percent of what the model can see; None where the log does not tell that."""
-        window = self.session.window
-        return min(100, round(100 * self.session.context / window)) if window else None
-
 
 def rows_of(identity: Identity, sessions: QuerySet[Session]) -> list[Row]:
     """In four queries, however many they are; in one where there are none."""

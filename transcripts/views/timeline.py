@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from transcripts.blocks import Index
+from transcripts.windows import window_of
 
 POINTS: Final = 400
 SLOTS: Final = 250  # places at which marks of one kind can stand
@@ -20,7 +21,6 @@ MOST_PAUSES: Final = 40
 ROOM: Final = 2.4  # percent of the width in which a number can be read on a wide page
 MORE_ROOM: Final = 5.0  # on a narrow one
 HEADROOM: Final = 1.12  # over the largest context, where the window is not known
-WINDOWS: Final = (200_000, 1_000_000)  # of Claude's models; the log does not tell which, but what was in it does
 PHASES: Final = {
     "ask": "talk",
     "explore": "explore",
@@ -34,7 +34,7 @@ MARKS: Final = {
     "p": ("prompt", "prompt", "prompts"),
     "o": ("prompt", "prompt", "prompts"),
     "x": ("compaction", "compaction", "compactions"),
-    "i": ("error", "interruption", "interruptions"),
+    "i": ("interruption", "interruption", "interruptions"),
 }
 
 
@@ -135,13 +135,6 @@ def draw(
     return made
 
 
-def window_of(program: str, window: int, highest: int) -> int:
-    """The tokens that a model can see: as the log told, else what Claude's models have; 0 where nobody knows."""
-    if window or program != "claude":
-        return window
-    return next((size for size in WINDOWS if highest <= size), 0)
-
-
 def look(blocks: Iterable[tuple[int, Index]]) -> Happened:
     """Read the indexes, once and in order."""
     found = Happened()
@@ -190,12 +183,19 @@ def _marks(happened: Happened, total: int, commits: dict[int, list[str]]) -> lis
         found["pause", event] = Mark(
             "pause", 0, event, _say(100 * (event - 1) / total), f"{lasted(length)} without an event"
         )
-    order = ("pause", "compaction", "error", "prompt", "commit")  # later ones are drawn over earlier ones
+    order = (
+        "pause",
+        "compaction",
+        "error",
+        "interruption",
+        "prompt",
+        "commit",
+    )  # later ones are drawn over earlier ones
     return sorted(found.values(), key=lambda mark: order.index(mark.kind))
 
 
 def _kinds(happened: Happened, commits: dict[int, list[str]]) -> list[tuple[str, str]]:
-    order: tuple[str, ...] = ("prompt", "commit", "error", "compaction")
+    order: tuple[str, ...] = ("prompt", "commit", "error", "interruption", "compaction")
     counts: dict[str, int] = {}
     for kind, _, _ in happened.marks:
         counts[kind] = counts.get(kind, 0) + 1

@@ -25,6 +25,7 @@ from transcripts.views import items
 from transcripts.views.items import Heading
 
 BEFORE: Final = 12  # events shown above the one that a link leads to
+PARTS: Final = ("helper", "beside")
 SEARCHED: Final = 100  # characters of a search
 IMAGE_BYTES: Final = attachments.MAX_BYTES
 
@@ -33,7 +34,8 @@ IMAGE_BYTES: Final = attachments.MAX_BYTES
 def transcript(request: Request, number: int) -> HttpResponse:
     """A page of about a hundred events: the beginning, the end of a live one, or around ``?event=14``.
 
-    With htmx ``?before=`` and ``?after=`` give what is loaded in the place of "earlier" and "later".
+    With htmx ``?before=`` and ``?after=`` give what is loaded in the place of "earlier" and "later", ``?part=beside``
+    what a page that follows shows anew around its events.
     """
     session = access.find(request.identity, number)
     agent = request.GET.get("agent", "")[:64]
@@ -58,26 +60,28 @@ def transcript(request: Request, number: int) -> HttpResponse:
             agent=agent,
             opens=after is None or not request.htmx,
             prefix=f"{agent}-" if part == "helper" else "",
+            is_live=is_live,
         ),
-        "part": part if part == "helper" else "",
+        "part": part if part in PARTS else "",
         "first": events[0][0] if events else 0,
         "last": events[-1][0] if events else 0,
         "earlier": events[0][0] - 1 if events else 0,
         "later": end - events[-1][0] if events else 0,
         "is_live": is_live,
+        "live_until": session.active_at + liveness.RECENTLY if session.active_at else None,
     }
-    if request.htmx and part == "rail":
-        return show(request, "sessions/_rail.html", context | _around(request, session, segments, logs, events))
+    if request.htmx and part == "beside":
+        return show(request, "sessions/_beside.html", context | _around(request, session, segments, logs, is_live))
     if request.htmx and (before is not None or after is not None or part == "helper"):
         wants = "earlier" if before is not None else "later"
         return show(request, "sessions/_events.html", context | {"wants": wants})
-    return show(request, "sessions/transcript.html", context | _around(request, session, segments, logs, events))
+    return show(request, "sessions/transcript.html", context | _around(request, session, segments, logs, is_live))
 
 
 def _page(request: Request, session: Session, agent: str, end: int, is_live: bool) -> list[Numbered]:
     """The page that was asked for. Every one begins or ends where the asked one does, so that pages meet."""
     before, after = _number(request, "before"), _number(request, "after")
-    if request.htmx and request.GET.get("part") == "rail":
+    if request.htmx and request.GET.get("part") == "beside":
         return []
     if before is not None:
         return paging.before(session, min(before, end + 1), AT_ONCE, agent)
@@ -95,21 +99,21 @@ def _page(request: Request, session: Session, agent: str, end: int, is_live: boo
 
 
 def _around(
-    request: Request, session: Session, segments: Sequence[Segment], logs: Sequence[LogFile], events: list[Numbered]
+    request: Request, session: Session, segments: Sequence[Segment], logs: Sequence[LogFile], is_live: bool
 ) -> dict[str, Any]:
     """What stands beside the events."""
     words = _words(request)
-    headings = [Heading(segment) for segment in segments]
+    headings = [Heading(segment, is_live=is_live) for segment in segments]
     first = headings[0].title if headings else ""
     return {
         "headings": headings,
         "title": naming.title(session, first),
         "brief": session.brief if session.brief and request.identity.may_see(session.brief) else None,
+        "can_give_brief": request.identity.may_write and (session.brief is None or session.is_probable),
         "helpers": [row for row in logs if row.agent],
         "words": words,
         "search": _search(request, session) if words else None,
         "event": _number(request, "event"),
-        "context": round(100 * session.context / session.window) if session.window else None,
     }
 
 
