@@ -24,9 +24,10 @@ def brief(request: HttpRequest, number: int) -> JsonResponse:
     found = Brief.objects.filter(pk=number).first()
     project = Project.objects.filter(briefs=number).values("slug", "main_branch")
     edges = Dependency.objects.filter(Q(brief=number) | Q(depends_on=number)).values(
-        "brief_id", "brief__title", "brief__status", "depends_on_id", "depends_on__title", "depends_on__status"
+        *("brief_id", "brief__title", "brief__status", "brief__project"),
+        *("depends_on_id", "depends_on__title", "depends_on__status", "depends_on__project"),
     )
-    children = Brief.objects.filter(parent=number).order_by("pk").values("pk", "title", "status")[:200]
+    children = Brief.objects.filter(parent=number).order_by("pk").values("pk", "title", "status", "project")[:200]
     questions = Question.objects.filter(brief=number).values(
         "pk", "body", "options", "blocking", "asked_by__ref", "answer", "answered_at"
     )

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from briefs.models import Actor, Brief, Dependency, Link, Participant, Project, Question, Token, TraceEntry
-from briefs.services import actors
+from briefs.services import actors, projects
+from flower.errors import Refusal
 
 if TYPE_CHECKING:
     Table = admin.ModelAdmin[Any]
+    ModelForm = forms.ModelForm[Project]
 else:
     Table = admin.ModelAdmin
+    ModelForm = forms.ModelForm
 
 
 class ReadOnly(Table):
@@ -30,8 +34,35 @@ class ReadOnly(Table):
         return False
 
 
+class ProjectForm(ModelForm):
+    """What the projects page would refuse is refused here, too: gates are run as they are written."""
+
+    def clean_gates(self) -> list[str]:
+        gates = self.cleaned_data["gates"]
+        if not isinstance(gates, list) or not all(isinstance(gate, str) and gate.strip() for gate in gates):
+            raise forms.ValidationError('Gates are a list of commands, as ["make test"]; [] for none.')
+        return self._checked("", gates)[1]
+
+    def clean_setup_command(self) -> str:
+        return self._checked(self.cleaned_data["setup_command"] or "", [])[0]
+
+    def clean_gate_seconds(self) -> int:
+        seconds: int = self.cleaned_data["gate_seconds"]
+        if seconds < 1:
+            raise forms.ValidationError("A gate needs a second at least.")
+        return seconds
+
+    @staticmethod
+    def _checked(setup: str, gates: list[str]) -> tuple[str, list[str]]:
+        try:
+            return projects.commands(setup, gates)
+        except Refusal as refusal:
+            raise forms.ValidationError(refusal.sentence) from refusal
+
+
 @admin.register(Project)
 class ProjectAdmin(Table):
+    form = ProjectForm
     list_display = ("slug", "root", "main_branch", "auto_merge")
     readonly_fields = ("slug", "root", "main_branch")
 
@@ -58,9 +89,13 @@ class TokenAdmin(ReadOnly):
     list_filter = ("scope",)
     actions = ("revoke",)
 
-    @admin.action(description="Revoke the selected tokens", permissions=["view"])
+    @admin.action(description="Revoke the selected tokens", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Token]) -> None:
         self.message_user(request, f"{actors.revoke(queryset)} tokens revoked.")
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Looking is not revoking. (``has_change_permission`` is no measure: nobody may edit a token.)"""
+        return bool(request.user.has_perm("briefs.change_token"))
 
 
 admin.site.register([Actor, Dependency, Link, Participant, Question], ReadOnly)

@@ -11,7 +11,7 @@ from typing import Final
 
 from django.db import transaction
 
-from briefs import trace
+from briefs import graph, trace
 from briefs.models import Actor, Brief
 from briefs.models.brief import TERMINAL, Status
 from briefs.signals import stirred
@@ -54,8 +54,7 @@ def move(brief: Brief, to: str, *, actor: Actor, why: str = "") -> Brief:
     Raises Invalid for an unknown status, Conflict for an illegal move or one that a guard holds back.
     """
     with transaction.atomic():
-        trace.lock(brief)
-        brief.refresh_from_db()
+        _lock(brief, to)
         if brief.status == to:
             return brief
         if to in ROLLED_UP and not BRIEF.may(brief.status, to):
@@ -79,12 +78,19 @@ def move(brief: Brief, to: str, *, actor: Actor, why: str = "") -> Brief:
 def roll_up(brief: Brief, to: str, *, actor: Actor, why: str = "") -> Brief:
     """Set the status that follows from the brief's dispatch requests; the dispatch room calls this."""
     with transaction.atomic():
-        trace.lock(brief)
-        brief.refresh_from_db()
+        _lock(brief, to)
         if brief.status == to:
             return brief
         BRIEF.check(str(f"Brief #{brief.pk}"), brief.status, to)
         return _move(brief, to, actor, why)
+
+
+def _lock(brief: Brief, to: str) -> None:
+    """The brief's lock, and its row as it is. Who ends a brief looks at those that waited for it: under one lock."""
+    if to in TERMINAL:
+        graph.lock()
+    trace.lock(brief)
+    brief.refresh_from_db()
 
 
 def check_questions(brief: Brief) -> None:
@@ -107,7 +113,7 @@ def _move(brief: Brief, to: str, actor: Actor, why: str) -> Brief:
 
 def _unblock_dependents(brief: Brief) -> None:
     system = Actor.objects.get(ref="system")
-    for relation in brief.dependents.select_related("brief"):
+    for relation in brief.dependents.select_related("brief").order_by("brief_id"):
         dependent = relation.brief
         if not dependent.is_terminal and not dependent.waits_for():
             trace.append(dependent, trace.Kind.UNBLOCKED, actor=system, data={"by": brief.pk, "title": brief.title})

@@ -35,7 +35,7 @@ def recall_brief(
 
     Leave `brief` out for the one you are working on. `include` picks sections, `budget` is the answer's size in bytes.
     """
-    return recall.brief_payload(caller.find_brief(brief), include=include, budget=budget)
+    return recall.brief_payload(caller.find_brief(brief), include=include, budget=budget, project=caller.project)
 
 
 @tool("ao", read_only=True)

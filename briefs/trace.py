@@ -20,6 +20,7 @@ from django.utils import timezone
 from briefs.models import Actor, Brief, Participant, TraceEntry
 from flower import live
 from flower.errors import NotFound, TooLarge
+from flower.logs import without_tokens
 from flower.prepared import Prepared
 
 Kind = TraceEntry.Kind
@@ -117,9 +118,10 @@ def _insert(brief: Brief, end: _End, kind: str, actor: Actor, body: str, data: d
 
 
 def clean(text: str) -> str:
-    """Text as both databases keep it: one kind of line end, no NUL, no lone surrogates."""
+    """Text as both databases keep it: one kind of line end, no NUL, no lone surrogates; and no tokens, which could
+    never be taken off the trace again."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return without_tokens(text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def entry_hash(entry: TraceEntry) -> str:

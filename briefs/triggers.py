@@ -1,5 +1,7 @@
 """The database's own guard of the trace: triggers that refuse UPDATE and DELETE, whoever asks.
 
+SQLite's INSERT OR REPLACE takes the place of a row without either, so there an INSERT over one is refused as well.
+
 Used by the migration, and by the tests, whose clean-up must empty the table between transactional tests.
 On MySQL, making a trigger while binary logging is on needs ``log_bin_trust_function_creators=1`` (docs/operations.md).
 """
@@ -9,14 +11,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 TABLE: Final = "briefs_traceentry"
-_EVENTS: Final = ("UPDATE", "DELETE")
+_EVENTS: Final = ("UPDATE", "DELETE", "INSERT")
 
 
 def create(connection: Any) -> None:
     """Make the triggers on this connection's database. They must not be there yet."""
     with connection.cursor() as cursor:
         for event in _EVENTS:
-            cursor.execute(_create_statement(connection.vendor, event))
+            if statement := _create_statement(connection.vendor, event):
+                cursor.execute(statement)
 
 
 def drop(connection: Any) -> None:
@@ -30,9 +33,13 @@ def _name(event: str) -> str:
 
 
 def _create_statement(vendor: str, event: str) -> str:
+    """Empty where none is needed."""
     start = f"CREATE TRIGGER {_name(event)} BEFORE {event} ON {TABLE} FOR EACH ROW"
-    if vendor == "sqlite":
+    if event == "INSERT":
+        taken = f"SELECT 1 FROM {TABLE} WHERE id = NEW.id OR (brief_id = NEW.brief_id AND seq = NEW.seq)"  # noqa: S608
+        start = f"{start} WHEN EXISTS ({taken})" if vendor == "sqlite" else ""  # MySQL's REPLACE deletes
+    if start and vendor == "sqlite":
         return f"{start} BEGIN SELECT RAISE(ABORT, 'the trace is append-only'); END"
     if vendor == "mysql":
-        return f"{start} SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the trace is append-only'"
+        return start and f"{start} SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the trace is append-only'"
     raise NotImplementedError(f"no trigger is written for {vendor}")

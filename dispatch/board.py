@@ -11,7 +11,7 @@ from briefs.models import Brief
 from briefs.models.brief import Status
 from briefs.views import rooms
 from daemons.models import AgentProgram
-from dispatch import services
+from dispatch import claims, services
 from dispatch.models import ACTIVE, DispatchRequest, State
 
 _ENDED_BADLY: Final = (State.FAILED, State.CONFLICTED)
@@ -47,4 +47,5 @@ def agents() -> list[str]:
 @rooms.hand_off
 def hand_off(brief: Brief, identity: Identity, agent: str) -> None:
     identity.require_orchestrator()
+    claims.check_project(identity, brief.project_id)
     services.dispatch(brief, actor=identity.actor, agent=agent)

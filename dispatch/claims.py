@@ -25,8 +25,15 @@ LEASE_SECONDS: Final = 600
 LONGEST_LEASE: Final = 24 * 3600
 
 
-def claim(request: DispatchRequest, *, actor: Actor, lease_seconds: int = LEASE_SECONDS) -> DispatchRequest:
-    """Claim a queued request for ``actor``. Raises Conflict when it is not queued (any more)."""
+def claim(
+    request: DispatchRequest, *, actor: Actor, lease_seconds: int = LEASE_SECONDS, by_flower: bool = False
+) -> DispatchRequest:
+    """Claim a queued request for ``actor``. Raises Conflict when it is not queued (any more).
+
+    What flower runs itself only the machine claims (``by_flower``), which counts against the cap when it does.
+    """
+    if request.program_id is not None and not by_flower:
+        raise Conflict(_run_by_flower(request))
     if not 10 <= lease_seconds <= LONGEST_LEASE:
         raise Invalid(f"A lease lasts from 10 to {LONGEST_LEASE:,} seconds.")
     if request.state != State.QUEUED:  # cheap answer for the many; the UPDATE below decides
@@ -51,6 +58,10 @@ def claim(request: DispatchRequest, *, actor: Actor, lease_seconds: int = LEASE_
         raise Conflict(_taken(request)) from error
 
 
+def _run_by_flower(request: DispatchRequest) -> str:
+    return f"Dispatch {request.pk} of brief #{request.brief_id} is run by flower itself; it cannot be claimed."
+
+
 def _taken(request: DispatchRequest) -> str:
     if request.claimed_by and request.is_active:
         return f"Dispatch {request.pk} is {words(request.state)} by {request.claimed_by.ref}; nothing was claimed."
@@ -70,6 +81,7 @@ def claim_next(identity: Identity, *, brief: int | None, lease_seconds: int = LE
         request = rows.filter(brief=found).order_by("-pk").first()
         if request is None or not request.is_active:
             raise NotFound(_nothing_queued(found))
+        check_project(identity, request.project_id)
         return claim(request, actor=identity.actor, lease_seconds=lease_seconds)
     if identity.project is not None:
         rows = rows.filter(project=identity.project)
@@ -84,7 +96,7 @@ def claim_next(identity: Identity, *, brief: int | None, lease_seconds: int = LE
 def _nothing_queued(brief: Brief) -> str:
     started = DispatchRequest.objects.filter(brief=brief, state__in=ACTIVE).exclude(program=None).first()
     if started:
-        return f"Dispatch {started.pk} of brief #{brief.pk} is run by flower itself; it cannot be claimed."
+        return _run_by_flower(started)
     return f"No dispatch of brief #{brief.pk} is queued; dispatch it first."
 
 
@@ -101,6 +113,22 @@ def find(identity: Identity, number: int | None) -> DispatchRequest:
     if request is None or not identity.may_see(request.brief) or (identity.run and identity.run != request.pk):
         raise NotFound(f"There is no dispatch {number} for you.")
     return request
+
+
+def find_to_change(identity: Identity, number: int | None) -> DispatchRequest:
+    """``find``, for whoever goes on to do something with it: its project must be within the caller's limits."""
+    request = find(identity, number)
+    check_project(identity, request.project_id)
+    return request
+
+
+def check_project(identity: Identity, project: int | None) -> None:
+    """Refuse a caller whose token is limited to another project than the one whose repository is worked on.
+
+    Seeing a brief is not enough: one that also concerns the caller's project is worked on in another repository.
+    """
+    if identity.project is not None and identity.project != project:
+        raise Forbidden("This token is limited to one project, and the work happens in another one.")
 
 
 def check_holder(request: DispatchRequest, identity: Identity, fence: int | None) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
@@ -27,13 +28,14 @@ from daemons.terminal import HolderError
 from dispatch import auto, claims, lifecycle, merging, packets, services
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
 from flower import live, logs
-from flower.errors import Refusal
+from flower.errors import Conflict, Refusal
 from transcripts.owners import Owner
 from transcripts.services import taking
 from worktrees import git
 from worktrees import services as worktrees
 from worktrees.models import Worktree
 
+log = structlog.stdlib.get_logger(__name__)
 FAREWELL: Final = timedelta(seconds=10)  # how long an agent may go on after its work was merged
 
 
@@ -71,7 +73,7 @@ def _start(request: DispatchRequest) -> None:
         Actor.objects.select_for_update().get(ref="system")
         running = DispatchRequest.objects.filter(state__in=HELD).exclude(program=None).count()
         if running < settings.FLOWER.max_concurrent:
-            claims.claim(request, actor=worker, lease_seconds=claims.LONGEST_LEASE)
+            claims.claim(request, actor=worker, lease_seconds=claims.LONGEST_LEASE, by_flower=True)
 
 
 def _prepare(request: DispatchRequest) -> None:
@@ -80,11 +82,15 @@ def _prepare(request: DispatchRequest) -> None:
         lifecycle.move(request, State.PREPARING, actor=actors.system(), expecting=request.fence)
     worktree = worktrees.advance(request.worktree or _plan_worktree(request))
     if worktree.state == Worktree.State.FAILED:
-        services.fail(
-            request, worktree.failure, actor=actors.system(), failure_class="worktree", expecting=request.fence
-        )
+        _fail(request, worktree.failure)
+    elif worktree.state in {Worktree.State.REMOVING, Worktree.State.REMOVED}:
+        _fail(request, f"Worktree {worktree.name} was removed before the work in it began; dispatch the brief again.")
     elif worktree.state == Worktree.State.READY:
         _run(request, worktree)
+
+
+def _fail(request: DispatchRequest, why: str) -> None:
+    services.fail(request, why, actor=actors.system(), failure_class="worktree", expecting=request.fence)
 
 
 def _plan_worktree(request: DispatchRequest) -> Worktree:
@@ -100,7 +106,15 @@ def _plan_worktree(request: DispatchRequest) -> Worktree:
 
 
 def _run(request: DispatchRequest, worktree: Worktree) -> None:
-    packet = worktrees.write_packet(worktree, request.packet)
+    try:
+        if DispatchRequest.objects.filter(worktree=worktree).exclude(brief=worktree.brief).exists():
+            worktrees.reuse(worktree, request.brief_id)
+        packet = worktrees.write_packet(worktree, request.packet)
+    except git.LockBusy:
+        return  # the next sweep goes on
+    except (Conflict, git.GitError) as error:
+        _fail(request, str(error))
+        return
     if request.program is None:  # whoever claimed it works there on their own
         lifecycle.move(
             request, State.RUNNING, actor=actors.system(), expecting=request.fence, started_at=timezone.now()
@@ -245,11 +259,11 @@ def unfinished() -> list[int]:
 
 def sweep() -> list[int]:
     """Repair what a crash or a lost wake-up left half-done: read facts, release dead leases, kick what could go on."""
-    processes.sweep()
-    claims.release_expired()
-    merging.sweep_scratch()
-    refining.sweep()
-    auto.sweep()
+    for part in (processes.sweep, claims.release_expired, merging.sweep_scratch, refining.sweep, auto.sweep):
+        try:
+            part()
+        except Exception:  # one that cannot do its work must not keep the others, and the requests below, from theirs
+            log.exception("a part of the sweep failed", part=f"{part.__module__}.{part.__name__}")
     numbers = unfinished()
     for number in numbers:
         live.kick("dispatch.tasks.advance", number)

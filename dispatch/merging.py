@@ -10,12 +10,12 @@ was, the request is ``finished`` again, and the reason stands on the trace.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
@@ -35,6 +35,9 @@ from flower.errors import Conflict, Forbidden
 from flower.lifecycle import words
 from worktrees import git
 from worktrees import services as worktrees
+
+log = structlog.stdlib.get_logger(__name__)
+_told: Final[set[Path]] = set()  # folders that could not be removed: said once, not with every sweep
 
 LEASE: Final = timedelta(seconds=60)
 GATE_POLL_SECONDS: Final = 2.0  # how long one task waits for a gate; a longer one is looked at by the sweep
@@ -75,16 +78,25 @@ def step(request: DispatchRequest) -> None:
     assert request.project is not None
     if not _take_turn(request):
         return  # another merge to the same branch is under way; its end kicks this one
+    repository = worktrees.repository(request.project)
     try:
-        _merge(request, worktrees.repository(request.project))
+        _merge(request, repository)
     except git.LockBusy:
         pass  # somebody has the repository for longer than we wait; the next sweep goes on
-    except (git.GitError, HolderError) as error:
-        _refuse(request, "git", f"The merge stopped: {error}")
+    except (git.GitError, HolderError, OSError) as error:
+        if _has_landed(request, repository):
+            # This is no refusal any more. The reason is shown, and the sweep tries the rest again until it works.
+            why = f"The merge has landed, but MAIN's files do not show it yet: {error}"
+            DispatchRequest.objects.filter(pk=request.pk).update(failure=why)
+        else:
+            _refuse(request, "git", f"The merge stopped: {error}")
     finally:
         request.refresh_from_db()
         if request.state != State.MERGING:
             _end_turn(request)
+    scratch = _scratch(request)
+    if request.state != State.MERGING and scratch.is_dir():
+        _remove_scratch(request, scratch)  # last: the verdict stands, whatever becomes of the folder
 
 
 # --- one at a time ----------------------------------------------------------------------------------------------------
@@ -135,14 +147,23 @@ def _merge(request: DispatchRequest, repository: git.Repository) -> None:
             return
         except git.RefMoved:
             continue
-    _refuse(request, "moved", f"{request.project.main_branch} moved five times during the merge; try again.")
+    if not _has_landed(request, repository):
+        _refuse(request, "moved", f"{request.project.main_branch} moved five times during the merge; try again.")
+
+
+def _has_landed(request: DispatchRequest, repository: git.Repository) -> bool:
+    assert request.project is not None
+    try:
+        return bool(request.merge_sha) and repository.is_ancestor(request.merge_sha, request.project.main_branch)
+    except git.GitError:
+        return False  # nobody can tell now; when the merge is asked for again, ``_plan`` finds the commit
 
 
 def _plan(request: DispatchRequest, repository: git.Repository, old: str) -> bool:
     """Make the merge commit on top of ``old``, in no branch yet. False when the merge ended here."""
     assert request.project is not None
     if repository.is_ancestor(request.head_sha, old):
-        _done(request, repository, request.head_sha, old, already=True)
+        _already(request, repository, old)
         return False
     result = repository.merge_tree(old, request.head_sha)
     if result.conflicts:
@@ -168,6 +189,17 @@ def _plan(request: DispatchRequest, repository: git.Repository, old: str) -> boo
     return True
 
 
+def _already(request: DispatchRequest, repository: git.Repository, old: str) -> None:
+    """The work is on the branch: somebody merged it by hand, or an earlier try of ours that could not say so."""
+    tip = repository.commit(old)
+    if tip and tip.parents[1:] == (request.head_sha,) and ("Dispatch", str(request.pk)) in tip.trailers:
+        DispatchRequest.objects.filter(pk=request.pk).update(target_sha=tip.parents[0], merge_sha=old)
+        request.refresh_from_db()
+        _after_landing(request, repository, old)
+    else:
+        _done(request, repository, request.head_sha, old, already=True)
+
+
 def _message(request: DispatchRequest) -> str:
     brief: Brief = request.brief
     body = f"{request.summary}\n\n" if request.summary else ""
@@ -183,6 +215,10 @@ def _gates_passed(request: DispatchRequest, repository: git.Repository) -> bool:
     """Run the project's gates on the merged tree, one after another. False while one runs, or when one failed."""
     assert request.project is not None
     gates: list[str] = request.project.gates
+    run_so_far = list(request.gate_runs.filter(attempt=request.merge_attempt).order_by("ordinal"))
+    if [run.command for run in run_so_far] != gates[: len(run_so_far)]:
+        _begin_again(request)  # somebody edited the gates: what ran so far says nothing of those that count now
+        run_so_far = []
     if not gates:
         return True
     scratch = _scratch(request)
@@ -190,7 +226,7 @@ def _gates_passed(request: DispatchRequest, repository: git.Repository) -> bool:
         scratch.parent.mkdir(parents=True, exist_ok=True)
         with repository.lock():
             repository.add_scratch(scratch, request.merge_sha)
-    if not request.gate_runs.filter(attempt=request.merge_attempt).exists():
+    if not run_so_far:
         repository.fill_worktree(scratch, request.merge_sha)
     for ordinal, command in enumerate(gates, 1):
         run = _gate_run(request, ordinal, command, scratch)
@@ -199,20 +235,35 @@ def _gates_passed(request: DispatchRequest, repository: git.Repository) -> bool:
         if run.passed is None:
             return False  # still running
         if not run.passed:
-            _remove_scratch(repository, scratch)
             _refuse(request, "gate", f"Gate {ordinal} of {len(gates)} is red: `{command}` {run.why}.", tail=run.tail)
             return False
-    _remove_scratch(repository, scratch)
     return True
+
+
+def _begin_again(request: DispatchRequest) -> None:
+    """A new attempt for the same merge commit. The old one's gates are stopped, and its folder goes, with the sweep."""
+    rows = DispatchRequest.objects.filter(pk=request.pk, state=State.MERGING, merge_attempt=request.merge_attempt)
+    rows.update(merge_attempt=F("merge_attempt") + 1)
+    request.refresh_from_db()
 
 
 def _scratch(request: DispatchRequest) -> Path:
     return settings.FLOWER.home / "scratch" / f"{request.pk}-{request.merge_attempt}"
 
 
-def _remove_scratch(repository: git.Repository, scratch: Path) -> None:
-    with repository.lock():
-        repository.remove_scratch(scratch)
+def _remove_scratch(request: DispatchRequest, scratch: Path) -> None:
+    """Take a scratch worktree away. What cannot be deleted stays, and is tried again by the sweep: no merge waits."""
+    assert request.project is not None
+    repository = worktrees.repository(request.project)
+    try:
+        with repository.lock():
+            repository.remove_scratch(scratch)
+    except git.LockBusy:
+        pass  # somebody has the repository: the next sweep again
+    except git.GitError as error:
+        if scratch not in _told:
+            _told.add(scratch)
+            log.warning("scratch worktree not removed", dispatch=request.pk, why=str(error))
 
 
 def sweep_scratch() -> None:
@@ -235,8 +286,7 @@ def sweep_scratch() -> None:
             for process in running:
                 processes.stop(process)
             continue  # its output and its end are still written; the next sweep takes the folder
-        with contextlib.suppress(git.GitError):  # somebody has the repository: the next sweep again
-            _remove_scratch(worktrees.repository(request.project), folder)
+        _remove_scratch(request, folder)
 
 
 def _gate_run(request: DispatchRequest, ordinal: int, command: str, scratch: Path) -> GateRun:
@@ -268,7 +318,7 @@ def _run_gate(run: GateRun, seconds: float) -> None:
         processes.observe(process)
     if process.has_ended:
         run.passed = process.exit_code == 0
-        run.why = _gate_verdict(process, seconds)
+        run.why = _gate_verdict(process, seconds)[:200]
         run.tail = processes.tail(process, TAIL_BYTES)
         run.ended_at = process.ended_at
         run.save(update_fields=["passed", "why", "tail", "ended_at"])
@@ -298,8 +348,8 @@ def _land(request: DispatchRequest, repository: git.Repository, target: str) -> 
             if checked_out:
                 try:
                     repository.refresh(branch, old, new)
-                except git.GitError as error:  # a file was touched since the dry run, or the disk is full
-                    repository.compare_and_swap(target, old, new, "flower: merge taken back")
+                except (git.GitError, OSError) as error:  # a file was touched since the dry run, or the disk is full
+                    _take_back(repository, target, old, new, error)
                     if not isinstance(error, git.InTheWay):
                         raise
                     in_the_way = list(error.files)
@@ -308,6 +358,16 @@ def _land(request: DispatchRequest, repository: git.Repository, target: str) -> 
         return
     behind = "" if checked_out else f"MAIN has another branch checked out than {branch}."
     _done(request, repository, new, old, behind=behind)
+
+
+def _take_back(repository: git.Repository, target: str, old: str, new: str, why: Exception) -> None:
+    """Move the ref back after a refresh that failed with ``why``; raises it when that cannot be done, either."""
+    try:
+        repository.compare_and_swap(target, old, new, "flower: merge taken back")
+    except git.RefMoved:
+        raise
+    except git.GitError as error:
+        raise why from error
 
 
 def _finish_earlier(request: DispatchRequest, repository: git.Repository) -> None:
@@ -352,11 +412,6 @@ def _after_landing(request: DispatchRequest, repository: git.Repository, current
                 repository.refresh(branch, request.target_sha, request.merge_sha, resuming=True)
             except git.InTheWay as error:
                 behind = f"MAIN's files do not show the merge yet: {git.errors.named(list(error.files))} differ."
-            except git.GitError as error:
-                # The ref has moved: this is no refusal. The reason is shown, and the sweep tries again until it works.
-                why = f"The merge has landed, but MAIN's files do not show it yet: {error}"
-                DispatchRequest.objects.filter(pk=request.pk).update(failure=why)
-                return
     _done(request, repository, request.merge_sha, request.target_sha, behind=behind)
 
 
@@ -376,8 +431,7 @@ def _done(
         "branch": request.branch,
         "target": request.project.main_branch,
         "from": old,
-        "commits": repository.count_commits(request.base_sha, request.head_sha),
-        "files": len(repository.changed_files(request.base_sha, request.head_sha)),
+        **_counts(request, repository),
         "gates": [{"command": run.command, "passed": run.passed} for run in gates],
     }
     body = "It was on the branch already." if already else behind
@@ -398,6 +452,17 @@ def _done(
             main_behind=behind[:300],
             failure="",
         )
+
+
+def _counts(request: DispatchRequest, repository: git.Repository) -> dict[str, int]:
+    """How much was merged. Nothing where git cannot tell: the merge has landed, its record must not fail for that."""
+    try:
+        return {
+            "commits": repository.count_commits(request.base_sha, request.head_sha),
+            "files": len(repository.changed_files(request.base_sha, request.head_sha)),
+        }
+    except git.GitError:
+        return {}
 
 
 def _refuse(request: DispatchRequest, failure_class: str, sentence: str, *, tail: str = "") -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
 from django.urls import reverse
 
@@ -19,6 +21,7 @@ class State(models.TextChoices):
 
 ACTIVE = frozenset({State.QUEUED, State.CLAIMED, State.PREPARING, State.RUNNING, State.FINISHED, State.MERGING})
 HELD = frozenset({State.CLAIMED, State.PREPARING, State.RUNNING})  # somebody holds the lease
+LONGEST_NAME: Final = 200  # characters: of a branch, or of what it begins from
 
 
 class DispatchRequest(models.Model):
@@ -46,8 +49,8 @@ class DispatchRequest(models.Model):
         blank=True,
         help_text="flower starts it; empty: an agent claims",
     )
-    branch = models.CharField(max_length=200, blank=True)
-    base = models.CharField(max_length=200, blank=True, help_text="as it was asked for")
+    branch = models.CharField(max_length=LONGEST_NAME, blank=True)
+    base = models.CharField(max_length=LONGEST_NAME, blank=True, help_text="as it was asked for")
     base_sha = models.CharField(max_length=64, blank=True, help_text="what it was when the request was made")
     worktree = models.ForeignKey(
         "worktrees.Worktree", on_delete=models.PROTECT, null=True, blank=True, related_name="dispatch_requests"

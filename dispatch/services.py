@@ -16,7 +16,7 @@ from briefs.services.recall import iso
 from daemons.models import AgentProgram
 from daemons.services import programs
 from dispatch import claims, lifecycle, packets
-from dispatch.models import ACTIVE, HELD, DispatchRequest, State
+from dispatch.models import ACTIVE, HELD, LONGEST_NAME, DispatchRequest, State
 from flower import live
 from flower.errors import Conflict, Invalid
 from flower.lifecycle import words
@@ -110,6 +110,8 @@ def _target(
             )
         branch, base = worktree.branch, base or worktree.base_sha
     branch, base = branch or worktrees.branch_name(brief, ordinal), base or project.main_branch
+    _check_length("branch", branch)
+    _check_length("base", base)
     try:
         repository = worktrees.repository(project)
         if branch == project.main_branch:
@@ -119,6 +121,11 @@ def _target(
         return branch, base, repository.resolve(base)
     except git.GitError as error:
         raise Invalid(str(error)) from error
+
+
+def _check_length(what: str, name: str) -> None:
+    if len(name) > LONGEST_NAME:  # SQLite would take it, MySQL would not
+        raise Invalid(f"The name of the {what} has {len(name)} characters; {LONGEST_NAME} are possible.")
 
 
 def _make(
@@ -372,4 +379,15 @@ def guard_manual_move(brief: Brief, to: str) -> str | None:
     return (
         f"Dispatch {active.pk} of brief #{brief.pk} is {words(active.state)}: the brief's status follows from it. "
         "Complete or cancel it first."
+    )
+
+
+def guard_removal(worktree: Worktree) -> str | None:
+    """For worktrees.services: a worktree stays while a request works in it, or will."""
+    active = DispatchRequest.objects.filter(worktree=worktree, state__in=ACTIVE).first()
+    if active is None:
+        return None
+    return (
+        f"Dispatch {active.pk}, which is {words(active.state)}, works in worktree {worktree.name}. "
+        "Complete, merge or cancel it first."
     )

@@ -28,6 +28,7 @@ def brief_dispatch(
     `base` is a branch or commit (default: the project's main branch), `worktree` an existing one to work in.
     """
     found = caller.find_brief(brief)
+    claims.check_project(caller, found.project_id)
     request = services.dispatch(
         found,
         actor=caller.actor,
@@ -58,7 +59,7 @@ def brief_claim(
     Keep the `fence` and send it with progress and completion; report progress before `lease_expires` to keep the claim.
     """
     if dispatch is not None:
-        request = claims.claim(claims.find(caller, dispatch), actor=caller.actor, lease_seconds=lease_seconds)
+        request = claims.claim(claims.find_to_change(caller, dispatch), actor=caller.actor, lease_seconds=lease_seconds)
     else:
         request = claims.claim_next(caller, brief=brief, lease_seconds=lease_seconds)
     return {
@@ -75,7 +76,7 @@ def brief_dispatch_progress(
     caller: Identity, note: str, dispatch: int | None = None, fence: int | None = None
 ) -> dict[str, Any]:
     """Report progress in a line or two; this also renews your claim's lease. `dispatch` defaults to your own."""
-    request = claims.find(caller, dispatch)
+    request = claims.find_to_change(caller, dispatch)
     seq = services.progress(request, note, identity=caller, fence=fence)
     return {"ok": True, "dispatch": request.pk, "seq": seq}
 
@@ -94,7 +95,7 @@ def brief_dispatch_complete(
     `summary` tells what was done, `handoff` what the next one should know. `no_changes` when nothing had to change.
     """
     request = services.complete(
-        claims.find(caller, dispatch),
+        claims.find_to_change(caller, dispatch),
         identity=caller,
         summary=summary,
         handoff=handoff,
@@ -107,7 +108,7 @@ def brief_dispatch_complete(
 @tool("o")
 def brief_dispatch_cancel(caller: Identity, dispatch: int, why: str) -> dict[str, Any]:
     """Call a dispatch off. Its agent is stopped; its worktree and branch stay."""
-    request = services.cancel(claims.find(caller, dispatch), why, actor=caller.actor)
+    request = services.cancel(claims.find_to_change(caller, dispatch), why, actor=caller.actor)
     return {"ok": True, "dispatch": request.pk, "status": request.state}
 
 
@@ -116,7 +117,7 @@ def brief_dispatch_fail(
     caller: Identity, why: str, dispatch: int | None = None, fence: int | None = None
 ) -> dict[str, Any]:
     """Give up a dispatch that you hold, with the reason. The brief goes back to planned."""
-    request: DispatchRequest = claims.find(caller, dispatch)
+    request: DispatchRequest = claims.find_to_change(caller, dispatch)
     held = claims.check_holder(request, caller, fence)
     services.fail(request, why, actor=caller.actor, expecting=held)
     return {"ok": True, "dispatch": request.pk, "status": request.state}
@@ -126,5 +127,5 @@ def brief_dispatch_fail(
 def dispatch_merge(caller: Identity, dispatch: int) -> dict[str, Any]:
     """Ask for finished work to be merged to MAIN's branch: gates first, then the ref and MAIN's files together."""
     merging.check_may_merge(caller)
-    request = merging.ask(claims.find(caller, dispatch), actor=caller.actor)
+    request = merging.ask(claims.find_to_change(caller, dispatch), actor=caller.actor)
     return {"ok": True, "dispatch": request.pk, "status": request.state}

@@ -116,6 +116,7 @@ def dispatch_brief(request: Request, number: int) -> HttpResponse:
 
     def hand_off() -> None:
         request.identity.require_orchestrator()
+        claims.check_project(request.identity, found.project_id)
         typed = read(DispatchForm(request.POST))
         worktree = find_worktree(request.identity, typed.pop("worktree") or None)
         services.dispatch(found, actor=request.identity.actor, worktree=worktree, **typed)
@@ -300,6 +301,7 @@ def merge(request: Request, number: int) -> HttpResponse:
     found = claims.find(request.identity, number)
     try:
         merging.check_may_merge(request.identity)
+        claims.check_project(request.identity, found.project_id)
         merging.ask(found, actor=request.identity.actor)
     except Refusal as refusal:
         return _refuse(request, found, refusal, "merge")
@@ -311,6 +313,7 @@ def cancel(request: Request, number: int) -> HttpResponse:
     found = claims.find(request.identity, number)
     try:
         request.identity.require_orchestrator()
+        claims.check_project(request.identity, found.project_id)
         why = read(WhyForm(request.POST))["why"].strip()
         services.cancel(found, why or "called off", actor=request.identity.actor)
     except Refusal as refusal:
@@ -324,6 +327,7 @@ def retry(request: Request, number: int) -> HttpResponse:
     found = claims.find(request.identity, number)
     try:
         request.identity.require_orchestrator()
+        claims.check_project(request.identity, found.brief.project_id)
         agent = found.program.name if found.program else ""
         kind = DispatchRequest.Kind.REWORK if found.state == State.CONFLICTED else found.kind
         made = services.dispatch(found.brief, actor=request.identity.actor, agent=agent, kind=kind)

@@ -27,6 +27,7 @@ import structlog
 
 from briefs.identity import Scope as TokenScope
 from flower import logs, metrics
+from flower.backpressure import patient
 from flower.errors import Unauthenticated
 from flower.mcp import INTERNAL, Endpoint, answer
 from flower.routing import header, host_is_ours, of_connection, websocket_application
@@ -47,6 +48,7 @@ async def not_here(scope: Scope, receive: Receive, send: Send) -> None:
 
 tools: Final = Endpoint()
 sockets: Final = websocket_application()
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 EXACT: Final[dict[str, App]] = {
     "/mcp": tools,
     "/mcp/": tools,
@@ -167,7 +169,8 @@ def note(scope: Scope, status: int, seconds: float) -> None:
         return  # the client left; nothing was answered
     logs.note_request(scope, status, seconds)
     route = scope.get("flower.route") or (scope["path"] if scope["path"] in EXACT else "other")
-    metrics.requests.labels(scope["method"], route, status).inc()
+    method = scope["method"] if scope["method"] in METHODS else "other"  # a label for each made-up one would never go
+    metrics.requests.labels(method, route, status).inc()
     metrics.request_seconds.labels(route).observe(seconds)
 
 
@@ -179,10 +182,11 @@ async def serve_websocket(scope: Scope, receive: Receive, send: Send) -> None:
         nonlocal status
         if message["type"] == "websocket.accept":
             status = 101
-        await send(message)
+        await patiently(message)
 
     try:
-        await sockets(scope, receive, noted)
+        with patient(send) as patiently:
+            await sockets(scope, receive, noted)
     except Exception:
         status = 500
         log.exception("a websocket failed", path=scope["path"])

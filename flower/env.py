@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 
 BASE_DIR: Final = Path(__file__).resolve().parent.parent
 SOCKET_PATH_LIMIT: Final = 90  # AF_UNIX allows 107 bytes (macOS 103); the rest is for the names below the run folder
+SHORTEST_KEY: Final = 16  # characters of a key that people chose; ours have more
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 _ALLOWED_HOST: Final = re.compile(r"\*|\.?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
@@ -53,9 +54,12 @@ class Environment:
 
     @property
     def run(self) -> Path:
-        """A short folder for unix sockets: in the state folder where its path is short enough, else in the temp dir."""
+        """A short folder for unix sockets: in the state folder where its path will do, else in the temp folder.
+
+        The broker's socket becomes part of a URL, in which some characters would mean something else.
+        """
         inside = self.home / "run"
-        if len(os.fsencode(inside)) <= SOCKET_PATH_LIMIT:
+        if len(os.fsencode(inside)) <= SOCKET_PATH_LIMIT and not set("#?%") & set(str(inside)):
             return inside
         return Path(gettempdir()) / f"flower-{os.getuid()}-{blake2s(os.fsencode(self.home), digest_size=6).hexdigest()}"
 
@@ -97,7 +101,7 @@ def read(values: Mapping[str, str]) -> Environment:
         host=host,
         port=port,
         public_url=public_url,
-        secret_key=_secret(values, "FLOWER_SECRET_KEY") or _kept_secret(home / "secret_key"),
+        secret_key=_secret_key(values) or _kept_secret(home / "secret_key"),
         allowed_hosts=_allowed_hosts(values, host, public_url),
         debug=_flag(values, "FLOWER_DEBUG"),
         database_url=_database(values),
@@ -126,6 +130,16 @@ def _secret(values: Mapping[str, str], name: str) -> str:
     if not secret:
         raise BadSetting(f"{name}_FILE names {path}, which is empty.")
     return secret
+
+
+def _secret_key(values: Mapping[str, str]) -> str:
+    key = _secret(values, "FLOWER_SECRET_KEY")
+    if key and len(key) < SHORTEST_KEY:
+        raise BadSetting(
+            f"FLOWER_SECRET_KEY has {len(key)} characters and needs {SHORTEST_KEY}: agents' tokens are made from it. "
+            "Leave it out, and a good one is made and kept in FLOWER_HOME."
+        )
+    return key
 
 
 def _kept_secret(path: Path) -> str:

@@ -2,20 +2,29 @@
 
 Messages are hints. They go out after the commit and carry ids only; whoever hears one reads the rows again, so a
 lost message costs a delay and never a fact. A broker that is down must not undo a brief: hence ``robust=True``.
+Nor may one that hangs hold up whoever writes: a hint has a second, and after one that took it the next are left out
+for a while. Sweeps and the pages' heartbeats find what was not told.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
+import structlog
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import transaction
 from django.utils.module_loading import import_string
 
+log = structlog.stdlib.get_logger(__name__)
 BOARD = "board"
 ROSTER = "roster"
+HINT_SECONDS: Final = 1.0  # for one message; Celery's has as long for each of two tries (flower/settings.py)
+SILENCE: Final = 5.0  # seconds without hints after one that took so long
+_silent_until = 0.0
 
 
 def brief_group(brief: int) -> str:
@@ -43,7 +52,11 @@ def publish(group: str, kind: str, **data: Any) -> None:
 def _send(group: str, message: dict[str, Any]) -> None:
     layer = get_channel_layer()
     if layer is not None:
-        async_to_sync(layer.group_send)(group, {**message, "at": time.time()})
+        _hint(lambda: async_to_sync(_within_time)(layer.group_send(group, {**message, "at": time.time()})))
+
+
+async def _within_time(sending: Any) -> None:
+    await asyncio.wait_for(sending, HINT_SECONDS)
 
 
 def kick(task: str, *args: Any) -> None:
@@ -51,4 +64,19 @@ def kick(task: str, *args: Any) -> None:
 
     A lost wake-up costs a sweep's delay, no more: hence ``robust``, and hence no result to wait for.
     """
-    transaction.on_commit(lambda: import_string(task).delay(*args), robust=True)
+    transaction.on_commit(lambda: _hint(lambda: import_string(task).delay(*args)), robust=True)
+
+
+def _hint(send: Callable[[], object]) -> None:
+    """Send, unless the broker let somebody wait a moment ago."""
+    global _silent_until
+    begun = time.monotonic()
+    if begun < _silent_until:
+        return
+    try:
+        send()
+    except Exception:
+        if time.monotonic() - begun >= 0.9 * HINT_SECONDS:
+            _silent_until = time.monotonic() + SILENCE
+            log.warning("the broker does not answer; no live messages for a while", seconds=SILENCE)
+        raise

@@ -22,26 +22,30 @@ from structlog.typing import EventDict, Processor
 HIDDEN: Final = "[redacted]"
 
 # What a secret looks like. Each pattern keeps what tells a reader which secret it was, and hides the rest.
-_SECRETS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
-    # our own tokens; the look-ahead spares long names such as flower_dispatch_requests_oldest_seconds
-    (re.compile(r"\bflower_(?=[A-Za-z0-9_-]*[A-Z0-9])[A-Za-z0-9_-]{20,}"), f"flower_{HIDDEN}"),
+# Anybody may send the text: a pattern that begins with a run of characters begins only where the run does (a
+# look-behind, not \b), or a text such as "-a-a-a" would be read once for each of its letters.
+_BY_NAME: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"(?i)\b(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|token)?\s*)[^\s\"',;]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
     (re.compile(r"(/enter/)[A-Za-z0-9_-]+"), rf"\1{HIDDEN}"),
     (
         re.compile(
-            r"(?i)(\b[\w-]*(?:password|passwd|secret|api[_-]?key|access[_-]?token|csrfmiddlewaretoken|"
+            r"(?i)((?<![\w-])[\w-]*(?:password|passwd|secret|api[_-]?key|access[_-]?token|csrfmiddlewaretoken|"
             r"flower_session|flower_csrf|sessionid)[\"']?\s*[:=]\s*[\"']?)(?!\[redacted\])[^\s\"'&;,}]+"
         ),
         rf"\1{HIDDEN}",
     ),
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(@)"), rf"\1{HIDDEN}\2"),
+    (re.compile(r"((?<![a-z0-9+.-])[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(@)"), rf"\1{HIDDEN}\2"),
+)
+_BY_SHAPE: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    # our own tokens; the look-ahead spares long names such as flower_dispatch_requests_oldest_seconds
+    (re.compile(r"\bflower_(?=[A-Za-z0-9_-]{0,64}[A-Z0-9])[A-Za-z0-9_-]{20,}"), f"flower_{HIDDEN}"),
     (re.compile(r"\bsk-[A-Za-z0-9_-]{16,}"), f"sk-{HIDDEN}"),
     (re.compile(r"\b(gh[pousr]_|github_pat_|glpat-)[A-Za-z0-9_-]{16,}"), rf"\1{HIDDEN}"),
     (re.compile(r"\b(xox[abeprs]-)[A-Za-z0-9-]{10,}"), rf"\1{HIDDEN}"),
     (re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b"), rf"\1{HIDDEN}"),
     (re.compile(r"\bAIza[A-Za-z0-9_-]{30,}"), f"AIza{HIDDEN}"),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+"), HIDDEN),
+    (re.compile(r"(?<![\w-])eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+"), HIDDEN),
     (
         re.compile(r"-----BEGIN ([A-Z ]*)PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
         rf"-----BEGIN \1PRIVATE KEY----- {HIDDEN}",
@@ -52,6 +56,7 @@ _SUSPECT: Final = re.compile(
     r"(?i)flower_|authorization|bearer|/enter/|passw|secret|api[_-]?key|access[_-]?token|csrf|sessionid|://[^\s/]*@|"
     r"sk-|gh[pousr]_|github_pat|glpat|xox|AKIA|ASIA|AIza|eyJ|PRIVATE KEY"
 )
+_SHAPED: Final = re.compile(r"flower_|sk-|gh[pousr]_|github_pat|glpat|xox|AKIA|ASIA|AIza|eyJ|PRIVATE KEY")
 _SECRET_FIELDS: Final = frozenset({"authorization", "cookie", "password", "token", "secret", "api_key", "code"})
 
 
@@ -59,7 +64,17 @@ def redact(text: str) -> str:
     """``text`` with every secret of a known shape replaced by ``[redacted]``."""
     if not _SUSPECT.search(text):
         return text
-    for pattern, replacement in _SECRETS:
+    for pattern, replacement in (*_BY_SHAPE[:1], *_BY_NAME, *_BY_SHAPE[1:]):
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def without_tokens(text: str) -> str:
+    """``text`` without what is a token by its own shape. For what people and agents write and is kept: there the word
+    "password" and what follows it may be what a brief is about."""
+    if not _SHAPED.search(text):
+        return text
+    for pattern, replacement in _BY_SHAPE:
         text = pattern.sub(replacement, text)
     return text
 
@@ -191,6 +206,7 @@ def configure() -> None:
 _access = structlog.stdlib.get_logger("flower.access")
 # Asked every few seconds; of interest only when they fail.
 _QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+LONGEST_PATH: Final = 300  # characters; none of our addresses is longer
 
 
 def note_request(scope: MutableMapping[str, Any], status: int, seconds: float) -> None:
@@ -202,7 +218,7 @@ def note_request(scope: MutableMapping[str, Any], status: int, seconds: float) -
     write(
         "request",
         method=scope.get("method", "WS"),
-        path=path,
+        path=path[:LONGEST_PATH],
         status=status,
         ms=round(seconds * 1000, 1),
         actor=scope.get("flower.actor"),

@@ -58,6 +58,7 @@ from briefs.identity import Identity
 from briefs.services import actors
 from flower import metrics, routing
 from flower.errors import Invalid, Refusal, TooLarge, Unauthenticated
+from flower.logs import without_tokens
 from flower.threads import Message, Receive, Scope, Send, run_in_database_thread
 from flower.toolbox import Tool, as_text, tools
 
@@ -90,16 +91,22 @@ _JSON_TYPES: Final[dict[Any, tuple[dict[str, Any], str]]] = {
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a tool. Optional ones may be left out or null; the function's default then stands."""
+    """One argument of a tool. Optional ones may be left out or null; the function's default then stands.
+
+    A required one whose type allows None must be said, and may be null.
+    """
 
     name: str
     kind: Any
     required: bool
     default: Any = None
+    nullable: bool = False
 
     @property
     def schema(self) -> dict[str, Any]:
         schema = dict(_JSON_TYPES[self.kind][0])
+        if self.required and self.nullable:
+            schema["type"] = [schema["type"], "null"]
         if not self.required and self.default is not None:
             schema["default"] = self.default
         return schema
@@ -115,7 +122,10 @@ class Argument:
                 raise Invalid(f"The argument '{self.name}' of {tool} is a number far too large.")
             if isinstance(part, str) and not _is_storable(part):
                 raise Invalid(f"The argument '{self.name}' of {tool} holds NUL or half characters, which are no text.")
-        return good
+        # Agents write down what they see, and what they write stays: their own token, say.
+        if self.kind is str:
+            return without_tokens(good)
+        return [without_tokens(part) for part in good] if self.kind == list[str] else good
 
 
 def _converted(kind: Any, value: Any) -> Any:
@@ -166,14 +176,15 @@ def arguments_of(tool: Tool) -> list[Argument]:
     hints = typing.get_type_hints(tool.run)
     found = []
     for name, parameter in list(inspect.signature(tool.run).parameters.items())[1:]:
-        kind = hints[name]
+        kind, nullable = hints[name], False
         if typing.get_origin(kind) in {typing.Union, types.UnionType}:
+            nullable = type(None) in typing.get_args(kind)
             (kind,) = (part for part in typing.get_args(kind) if part is not type(None))
         kind = {list: list[str], dict: dict[str, Any]}.get(kind, kind)
         if kind not in _JSON_TYPES:
             raise TypeError(f"{tool.name}: the argument {name} is of a type that flower/mcp.py does not know: {kind}")
         required = parameter.default is inspect.Parameter.empty
-        found.append(Argument(name, kind, required, None if required else parameter.default))
+        found.append(Argument(name, kind, required, None if required else parameter.default, nullable))
     return found
 
 
@@ -208,9 +219,13 @@ class Served:
                 takes = ", ".join(self.arguments) or "no arguments"
                 raise Invalid(f"{name} has no argument '{key[:60]}'; it takes {takes}.")
         for key in self.required:
-            if given.get(key) is None:
+            if given.get(key) is None and not (key in given and self.arguments[key].nullable):
                 raise Invalid(f"{name} needs the argument '{key}'.")
-        return {key: self.arguments[key].checked(name, value) for key, value in given.items() if value is not None}
+        return {
+            key: None if value is None else self.arguments[key].checked(name, value)
+            for key, value in given.items()
+            if value is not None or key in self.required
+        }
 
     def perform(self, caller: Identity, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         """Run the tool; all of it happens on one database thread. Returns the result, and the same as JSON text."""

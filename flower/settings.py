@@ -98,8 +98,12 @@ _MYSQL: dict[str, Any] = {
     "init_command": "SET sql_mode='STRICT_TRANS_TABLES'",
 }
 
+_EMBEDDED: dict[str, Any] = {  # not by way of a URL, in which a folder's #, ? or % would mean something else
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": str(FLOWER.home / "flower.sqlite3"),
+}
 DATABASES: dict[str, Any] = {
-    "default": dj_database_url.parse(FLOWER.database_url or f"sqlite:///{FLOWER.home / 'flower.sqlite3'}")
+    "default": dict(dj_database_url.parse(FLOWER.database_url)) if FLOWER.database_url else _EMBEDDED
 }
 _sqlite = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 DATABASES["default"]["OPTIONS"] = {**DATABASES["default"].get("OPTIONS", {}), **(_SQLITE if _sqlite else _MYSQL)}
@@ -131,7 +135,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_interval": 2,
     "unacked_restore_throttle": 1,
     "global_keyprefix": "flower:",
+    # one that hangs must not hold up whoever kicks a task (flower/live.py); the worker only reads what is there
+    "socket_timeout": 1.0,
+    "socket_connect_timeout": 1.0,
 }
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_IGNORE_RESULT = True

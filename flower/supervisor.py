@@ -11,6 +11,7 @@ restart and rotate, but their children outlive a kill -9 of the supervisor, and 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import selectors
@@ -73,9 +74,9 @@ class Log:
         self.size = self.file.tell()
 
     def write(self, data: bytes) -> None:
-        if self.size and self.size + len(data) > self.limit:
-            self._rotate()
         try:
+            if self.size and self.size + len(data) > self.limit:
+                self._rotate()
             self.size += self.file.write(data) or 0
         except OSError as error:  # a full disk must not end the supervisor
             tell(f"{self.path} cannot be written ({error.strerror})")
@@ -87,13 +88,14 @@ class Log:
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def _rotate(self) -> None:
-        self.file.close()
         for number in range(LOGS_KEPT, 0, -1):
             older = self.path.with_name(f"{self.path.name}.{number}")
             newer = self.path.with_name(f"{self.path.name}.{number - 1}") if number > 1 else self.path
             if newer.exists():
                 newer.replace(older)
-        self.__post_init__()
+        full = self.file
+        self.__post_init__()  # where that fails we go on with the old file
+        full.close()
 
 
 class Supervisor:
@@ -159,7 +161,11 @@ class Supervisor:
         assert child.process.stdout
         os.set_blocking(child.process.stdout.fileno(), False)
         self._selector.register(child.process.stdout, selectors.EVENT_READ, child)
-        (self._run / f"{child.program.name}.pid").write_text(f"{child.process.pid}\n")
+        try:
+            self._run.mkdir(mode=0o700, parents=True, exist_ok=True)  # somebody may have cleaned the temp folder
+            (self._run / f"{child.program.name}.pid").write_text(f"{child.process.pid}\n")
+        except OSError as error:  # it is for people and tests; a full disk must not end the supervisor
+            tell(f"{self._run} cannot be written ({error.strerror})")
 
     def _popen(self, argv: list[str], *, stdout: int, stderr: int | IO[bytes]) -> subprocess.Popen[bytes]:
         parent = os.getpid()
@@ -184,7 +190,11 @@ class Supervisor:
     def _see_to(self, child: Child) -> None:
         now = time.monotonic()
         if child.due is not None and child.due <= now and not self.asked_to_stop:
-            self._spawn(child)
+            try:
+                self._spawn(child)
+            except OSError as error:  # no process, memory or descriptor to be had: that may change
+                child.due = now + LONGEST_DELAY
+                tell(f"{child.program.name} cannot be started ({error.strerror}); again in {LONGEST_DELAY:g} s")
         elif child.process and child.process.poll() is not None:
             code = child.process.returncode
             self._bury(child)
@@ -209,7 +219,8 @@ class Supervisor:
             child.guard.wait()
             child.guard.stdin.close()
         for kind in ("pid", "pulse"):
-            (self._run / f"{child.program.name}.{kind}").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (self._run / f"{child.program.name}.{kind}").unlink()
 
     def _copy_output(self, child: Child) -> None:
         assert child.process and child.process.stdout

@@ -111,6 +111,8 @@ def check(flower: env.Environment) -> Path:
     _check_git()
     if not flower.redis_url:
         _broker_binary()
+    elif lack := _what_redis_lacks(flower.redis_url):
+        raise CannotStart(f"REDIS_URL names a Redis that {lack}; start it, or leave REDIS_URL out.")
     if flower.database_url.startswith("mysql:") and importlib.util.find_spec("MySQLdb") is None:
         raise CannotStart(
             "DATABASE_URL names MySQL, whose driver is not installed; run "
@@ -136,7 +138,7 @@ def _start(supervisor: Supervisor, flower: env.Environment, logs: Path) -> str:
     for program in table:
         supervisor.start(program)
     _await_all(supervisor, logs)
-    return output.strip().rpartition("/")[2]
+    return "" if supervisor.asked_to_stop else output.strip().rpartition("/")[2]
 
 
 def _await_all(supervisor: Supervisor, logs: Path) -> None:
@@ -272,6 +274,17 @@ def _what_broker_lacks(path: Path) -> str:
             return "" if link.recv(64).startswith(b"+PONG") else "is loading"
     except OSError as error:
         return f"does not answer ({error.strerror or error})"
+
+
+def _what_redis_lacks(url: str) -> str:
+    import redis  # here: with the embedded broker it is not needed, and takes 0.1 s
+
+    try:
+        with redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3) as client:
+            client.ping()
+    except (redis.RedisError, OSError, ValueError) as error:
+        return f"does not answer ({str(error).partition(' connecting to ')[0].strip('. ') or type(error).__name__})"
+    return ""
 
 
 def _what_web_lacks(flower: env.Environment) -> str:

@@ -5,7 +5,11 @@ Slow work (git, the setup command) stays outside transactions; the row says what
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +22,7 @@ from briefs.models import Actor, Brief, Project
 from briefs.services import actors
 from daemons.models import Process
 from daemons.services import processes
+from daemons.terminal import HolderError
 from flower import live
 from flower.errors import Conflict, Invalid
 from flower.lifecycle import table
@@ -112,12 +117,14 @@ def advance(worktree: Worktree) -> Worktree:
         pass  # somebody has the repository for longer than we wait (a long refresh of MAIN); the next call goes on
     except git.GitError as error:
         _fail(worktree, str(error))
+    except HolderError as error:
+        _fail(worktree, f"The setup command was not started: {error}")
     return worktree
 
 
 def _create(worktree: Worktree) -> None:
     repo = repository(worktree.project)
-    owner = f"worktree {worktree.pk}"
+    owner = _owner(worktree)
     worktree.checkout.parent.mkdir(parents=True, exist_ok=True)
     with repo.lock():
         repo.create_branch(worktree.branch, worktree.base_sha, owner)
@@ -125,8 +132,28 @@ def _create(worktree: Worktree) -> None:
     repo.fill_worktree(worktree.checkout, worktree.base_sha)
     with repo.lock():
         if worktree.brief_id:
-            repo.install_hook(worktree.checkout, f"Brief: #{worktree.brief_id}")
+            repo.install_hook(worktree.checkout, _trailer(worktree.brief_id))
         repo.exclude(worktree.checkout, "/.flower/")
+
+
+def _owner(worktree: Worktree) -> str:
+    """What marks its branch and its register entry as made by flower for this row."""
+    return f"worktree {worktree.pk}"
+
+
+def _trailer(brief: int) -> str:
+    return f"Brief: #{brief}"
+
+
+def reuse(worktree: Worktree, brief: int) -> None:
+    """Have commits that are made in a ready worktree from now on name this brief, not the one it was made for.
+
+    Raises GitError: LockBusy when somebody has the repository for longer than we wait.
+    """
+    repo = repository(worktree.project)
+    with repo.lock():
+        repo.check_owner(worktree.checkout, _owner(worktree))
+        repo.install_hook(worktree.checkout, _trailer(brief))
 
 
 def _prepare(worktree: Worktree) -> None:
@@ -185,13 +212,34 @@ def _fail(worktree: Worktree, why: str, *, tail: str = "") -> None:
     worktree.refresh_from_db()
 
 
+Guard = Callable[[Worktree], str | None]
+_guards: list[Guard] = []
+
+
+def guard(check: Guard) -> Guard:
+    """Register a reason of a higher room to keep a worktree: a sentence, or None when it may go."""
+    _guards.append(check)
+    return check
+
+
 def ask_removal(worktree: Worktree, *, actor: Actor) -> Worktree:
-    """Say that a worktree shall go; a task takes it away. Raises Conflict while a process runs there."""
-    if worktree.state in {State.REMOVED, State.REMOVING}:
+    """Say that a worktree shall go; a task takes it away. Raises Conflict while somebody works there.
+
+    Asking again, after a removal that could not be done, has it tried again.
+    """
+    if worktree.state == State.REMOVED:
         return worktree
-    running = Process.objects.filter(cwd=worktree.path).exclude(phase__in=Process.ENDED).first()
-    if running is not None:
-        raise Conflict(f"Process {running.pk} still runs in worktree {worktree.name}; stop it first.")
+    if worktree.state == State.REMOVING:
+        Worktree.objects.filter(pk=worktree.pk).update(failure="")
+        live.kick("worktrees.tasks.remove", worktree.pk)
+        return worktree
+    for check in _guards:
+        if reason := check(worktree):
+            raise Conflict(reason)
+    for process in Process.objects.filter(cwd=worktree.path).exclude(phase__in=Process.ENDED):
+        if not processes.give_up(process).has_ended:
+            does = "may be starting" if process.phase == Process.Phase.STARTING else "still runs"
+            raise Conflict(f"Process {process.pk} {does} in worktree {worktree.name}; stop it first, or wait.")
     with transaction.atomic():
         Worktree.objects.filter(pk=worktree.pk).update(failure="")
         _move(worktree, State.REMOVING, actor=actor)
@@ -206,10 +254,12 @@ def remove(worktree: Worktree, *, actor: Actor) -> Worktree:
     """
     if worktree.state == State.REMOVED:
         return worktree
-    ask_removal(worktree, actor=actor)
+    if worktree.state != State.REMOVING:
+        ask_removal(worktree, actor=actor)
     repo = repository(worktree.project)
     try:
         with repo.lock():
+            repo.check_owner(worktree.checkout, _owner(worktree))
             if worktree.checkout.is_dir():
                 _capture(repo, worktree, actor)
                 repo.discard_changes(worktree.checkout)
@@ -235,10 +285,39 @@ def _capture(repo: git.Repository, worktree: Worktree, actor: Actor) -> None:
 
 
 def write_packet(worktree: Worktree, text: str) -> Path:
-    """Put an agent's packet into its worktree, where git does not see it; returns its path."""
+    """Put an agent's packet into its worktree, where git does not see it; returns its path.
+
+    What the repository brings under that name may lead anywhere, so no link is followed: neither the worktree's folder
+    nor `.flower` may be one, and the text goes to a new file that is then renamed. Raises Conflict when it cannot be.
+    """
     path = worktree.checkout / PACKET
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    temporary = f"packet-{secrets.token_hex(8)}.tmp"
+    try:
+        with _folder(worktree.checkout) as top:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path.parent.name, dir_fd=top)
+            with _folder(path.parent.name, top) as folder:
+                new = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666, dir_fd=folder)
+                try:
+                    with open(new, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor
+                        stream.write(text)
+                    os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+                except BaseException:
+                    os.unlink(temporary, dir_fd=folder)
+                    raise
+    except OSError as error:
+        raise Conflict(
+            f"The packet cannot be written to {path}: {error.strerror or error}. "
+            "Its folder must be a plain one, not a link or a file that the repository brings."
+        ) from error
     return path
+
+
+@contextlib.contextmanager
+def _folder(path: str | Path, above: int | None = None) -> Iterator[int]:
+    """A descriptor of a folder that is no link; ``path`` is relative to the folder ``above``, if given."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

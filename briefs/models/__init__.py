@@ -7,7 +7,7 @@ from briefs.models.project import Project
 from briefs.models.proposal import Proposal
 from briefs.models.question import Question
 from briefs.models.refinement import Refinement
-from briefs.models.relation import Dependency
+from briefs.models.relation import Dependency, GraphLock
 from briefs.models.throttle import LoginThrottle
 from briefs.models.trace import TraceEntry
 from briefs.models.view import SavedView
@@ -18,6 +18,7 @@ __all__ = [
     "Brief",
     "Dependency",
     "EntryCode",
+    "GraphLock",
     "Link",
     "LoginThrottle",
     "Participant",

@@ -17,3 +17,10 @@ class Dependency(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.brief_id} depends on #{self.depends_on_id}"
+
+
+class GraphLock(models.Model):
+    """One row, which is locked and never read: see briefs/graph.py."""
+
+    def __str__(self) -> str:
+        return "the lock of how briefs hang together"

@@ -43,7 +43,7 @@ def add(
     root = root.resolve()
     for check in _checks:
         main_branch = check(root, main_branch)
-    setup_command, gates = _commands(setup_command, gates)
+    setup_command, gates = commands(setup_command, gates)
     slug = slug or re.sub(r"[^a-z0-9]+", "-", root.name.lower()).strip("-")
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,59}", slug):
         raise Invalid(f"'{slug}' is no project name; use up to 60 small letters, digits and dashes.")
@@ -76,7 +76,7 @@ def configure(
     """Change how a project's work is set up and checked; None leaves as it is. For operators: gates are shell text."""
     if actor.kind != Actor.Kind.OPERATOR:
         raise Forbidden("Only an operator changes the commands of a project.")
-    setup, wanted = _commands(
+    setup, wanted = commands(
         project.setup_command if setup_command is None else setup_command, project.gates if gates is None else gates
     )
     project.setup_command, project.gates = setup, wanted
@@ -86,7 +86,8 @@ def configure(
     return project
 
 
-def _commands(setup_command: str, gates: Sequence[str]) -> tuple[str, list[str]]:
+def commands(setup_command: str, gates: Sequence[str]) -> tuple[str, list[str]]:
+    """Both as they are kept. Raises Invalid."""
     wanted = [gate.strip() for gate in gates if gate.strip()]
     if any(len(command) > 4000 or "\0" in command for command in [setup_command, *wanted]):
         raise Invalid("A command is at most 4,000 characters of text; put longer ones into a script of the repository.")

@@ -13,9 +13,10 @@ from briefs.identity import Identity
 from briefs.models import Actor, Brief, Question
 from briefs.models.brief import TERMINAL
 from briefs.services import recall
-from flower.errors import Conflict, Invalid, NotFound
+from flower.errors import Conflict, Invalid, NotFound, TooLarge
 
 MAX_OPTIONS: Final = 12
+MAX_QUESTION: Final = 8_000  # characters; and as many for an answer
 
 
 def ask(
@@ -24,6 +25,8 @@ def ask(
     """Ask the operator. A blocking question holds the brief back until it is answered."""
     if not body.strip():
         raise Invalid("Write the question first.")
+    if len(body) > MAX_QUESTION:
+        raise TooLarge(f"A question has at most {MAX_QUESTION:,} characters; put the rest into a note and cite it.")
     if brief.is_terminal:
         raise Conflict(f"Brief #{brief.pk} is {brief.get_status_display()}; nobody would see a question there.")
     choices = [" ".join(trace.clean(option).split())[:200] for option in options or [] if option.strip()]
@@ -43,6 +46,8 @@ def answer(question: Question, body: str, *, actor: Actor) -> Question:
     """Answer a question once; the asker finds it on the trace. Raises Conflict when it has an answer already."""
     if not body.strip():
         raise Invalid("Write the answer first.")
+    if len(body) > MAX_QUESTION:
+        raise TooLarge(f"An answer has at most {MAX_QUESTION:,} characters; put the rest into a note or the spec.")
     with transaction.atomic():
         brief = question.brief
         trace.lock(brief)

@@ -22,6 +22,7 @@ from flower.toolbox import ANSWER_BUDGET
 MIN_BUDGET: Final = 2_000
 MAX_BUDGET: Final = 400_000
 TRACE_BODY: Final = 2_000  # characters of one entry's body in the answer
+HIDDEN_TITLE: Final = "(a brief of another project)"
 
 # Sections that higher rooms add ("dispatches"): name -> (brief number) -> list of plain rows.
 _sections: dict[str, Callable[[int], list[dict[str, Any]]]] = {}
@@ -40,10 +41,13 @@ def section(name: str) -> Callable[[Callable[[int], list[dict[str, Any]]]], Call
 SECTIONS: Final = ("spec", "questions", "dispatches", "trace", "participants", "links", "relations", "projects")
 
 
-def brief_payload(brief: Brief, *, include: Sequence[str] | None = None, budget: int | None = None) -> dict[str, Any]:
+def brief_payload(
+    brief: Brief, *, include: Sequence[str] | None = None, budget: int | None = None, project: int | None = None
+) -> dict[str, Any]:
     """The answer of ``recall_brief``: a dict of plain JSON of at most ``budget`` bytes (UTF-8, compact).
 
-    ``include`` names the sections that are wanted (default: all). Raises Invalid for an unknown section or budget.
+    ``include`` names the sections that are wanted (default: all). A caller that is limited to ``project`` is told the
+    numbers of briefs of other projects and not their titles. Raises Invalid for an unknown section or budget.
     """
     wanted = set(include or SECTIONS)
     if unknown := wanted - set(SECTIONS):
@@ -51,7 +55,7 @@ def brief_payload(brief: Brief, *, include: Sequence[str] | None = None, budget:
     limit = ANSWER_BUDGET if budget is None else budget
     if not MIN_BUDGET <= limit <= MAX_BUDGET:
         raise Invalid(f"The budget is a number of bytes from {MIN_BUDGET:,} to {MAX_BUDGET:,}.")
-    relations = _relations(brief)
+    relations = _relations(brief, project)
     questions = _questions(brief)
     payload: dict[str, Any] = {
         "brief": brief.pk,
@@ -96,11 +100,14 @@ _link_rows = Prepared(
 )
 _edge_rows = Prepared(
     lambda brief: Dependency.objects.filter(Q(brief=brief) | Q(depends_on=brief)).values_list(
-        "brief_id", "brief__title", "brief__status", "depends_on_id", "depends_on__title", "depends_on__status"
+        *("brief_id", "brief__title", "brief__status", "brief__project"),
+        *("depends_on_id", "depends_on__title", "depends_on__status", "depends_on__project"),
     )
 )
 _child_rows = Prepared(
-    lambda brief: Brief.objects.filter(parent=brief).order_by("pk").values_list("pk", "title", "status")[:200]
+    lambda brief: (
+        Brief.objects.filter(parent=brief).order_by("pk").values_list("pk", "title", "status", "project")[:200]
+    )
 )
 _project_rows = Prepared(lambda brief: Project.objects.filter(briefs=brief).values_list("slug", "main_branch"))
 _other_project_rows = Prepared(
@@ -153,18 +160,23 @@ def _links(brief: Brief) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in _link_rows(brief.pk)]
 
 
-def _relations(brief: Brief) -> dict[str, Any]:
-    edges = _edge_rows(brief.pk)
+def _relations(brief: Brief, limited_to: int | None) -> dict[str, Any]:
+    def named(title: str, project: int | None) -> str:
+        return title if limited_to in (None, project) else HIDDEN_TITLE
+
     needs, needed = [], []
-    for source, source_title, source_status, target, target_title, target_status in edges:
+    for source, its, its_status, its_project, target, title, status, project in _edge_rows(brief.pk):
         if source == brief.pk:
-            needs.append({"brief": target, "title": target_title, "status": target_status})
+            needs.append({"brief": target, "title": named(title, project), "status": status})
         else:
-            needed.append({"brief": source, "title": source_title, "status": source_status})
-    children = _child_rows(brief.pk)
+            needed.append({"brief": source, "title": named(its, its_project), "status": its_status})
+    parent = brief.parent
     return {
-        "parent": {"brief": brief.parent.pk, "title": brief.parent.title} if brief.parent else None,
-        "children": [{"brief": pk, "title": title, "status": status} for pk, title, status in children],
+        "parent": {"brief": parent.pk, "title": named(parent.title, parent.project_id)} if parent else None,
+        "children": [
+            {"brief": pk, "title": named(title, project), "status": status}
+            for pk, title, status, project in _child_rows(brief.pk)
+        ],
         "depends_on": needs,
         "needed_by": needed,
     }
@@ -212,9 +224,26 @@ def _within(payload: dict[str, Any], limit: int, entries: int) -> dict[str, Any]
             f"spec: {len(payload['spec']):,} of {len(spec):,} characters; ask include=['spec'] with a larger budget"
         )
     if _size(payload) > limit:
-        for row in rows:
-            row["body"] = row["body"][:200]
+        truncated.append("long texts and lists are cut; ask for one section")
+        for characters, most in ((300, 20), (120, 8), (60, 3)):
+            _clip(payload, characters, most)
+            if _size(payload) <= limit:
+                break
     return payload
+
+
+def _clip(payload: dict[str, Any], characters: int, most: int) -> None:
+    """The last resort, for what is long in itself: the heads of the texts and lists that are left."""
+    for section in ("trace", "questions", "dispatches", "links"):
+        for row in payload.get(section, []):
+            row.pop("data", None)
+            for key, value in row.items():
+                if isinstance(value, str) and len(value) > characters:
+                    row[key] = f"{value[:characters]} …"
+            del row.get("options", [])[most:]
+    for name in ("children", "depends_on", "needed_by"):
+        del payload.get("relations", {}).get(name, [])[most:]
+    del payload["blocked"][most:]
 
 
 def _drop(rows: list[dict[str, Any]], size: int, limit: int, *, keep: int) -> int:

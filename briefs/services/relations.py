@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from django.db import transaction
 
-from briefs import lifecycle, trace
+from briefs import graph, lifecycle, trace
 from briefs.models import Actor, Brief, Dependency, Link
 from briefs.models.brief import Status
 from flower.errors import Conflict, Invalid
@@ -15,6 +15,7 @@ from flower.errors import Conflict, Invalid
 def add_dependency(brief: Brief, depends_on: Brief, *, actor: Actor) -> Dependency:
     """``brief`` waits for ``depends_on``. Raises Invalid when that would be a circle, naming it."""
     with transaction.atomic():
+        graph.lock()
         trace.lock(brief)
         if path := _path(depends_on.pk, brief.pk, _needed_by_each):
             raise Invalid(f"That would be a circle: {_arrows([brief.pk, *path])}.")
@@ -28,6 +29,7 @@ def add_dependency(brief: Brief, depends_on: Brief, *, actor: Actor) -> Dependen
 def remove_dependency(brief: Brief, depends_on: Brief, *, actor: Actor) -> None:
     """``brief`` waits no longer for ``depends_on``. Removing one that is not there is nothing."""
     with transaction.atomic():
+        graph.lock()
         trace.lock(brief)
         gone, _ = Dependency.objects.filter(brief=brief, depends_on=depends_on).delete()
         if not gone:
@@ -43,6 +45,7 @@ def remove_dependency(brief: Brief, depends_on: Brief, *, actor: Actor) -> None:
 def set_parent(brief: Brief, parent: Brief | None, *, actor: Actor) -> Brief:
     """Put a brief into an epic, or take it out. Raises Invalid when that would be a circle, naming it."""
     with transaction.atomic():
+        graph.lock()
         trace.lock(brief)
         brief.refresh_from_db()
         if parent is not None and (path := _path(parent.pk, brief.pk, _parent_of_each)):
@@ -66,6 +69,7 @@ def merge(brief: Brief, into: Brief, *, actor: Actor) -> Brief:
     if into.is_terminal:
         raise Conflict(f"Brief #{into.pk} is {into.get_status_display()}; reopen it before merging into it.")
     with transaction.atomic():
+        graph.lock()
         for one in sorted([brief, into], key=lambda row: row.pk):  # always in one order: no two merges wait in a ring
             trace.lock(one)
         brief.refresh_from_db()

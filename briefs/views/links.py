@@ -11,7 +11,7 @@ from briefs.models import Link
 from briefs.services import briefs, links
 from briefs.views.brief import act
 from briefs.views.door import Request
-from flower.errors import Invalid, NotFound
+from flower.errors import Forbidden, Invalid, NotFound
 
 
 class LinkForm(forms.Form):
@@ -53,6 +53,8 @@ def project(request: Request, number: int) -> HttpResponse:
         typed = read(ProjectForm(request.POST))
         chosen = request.identity.find_project(typed["project"]) if typed["project"] else None
         if typed["change"] == "none":
+            if request.identity.project is not None:
+                raise Forbidden("This token is limited to one project; it cannot take briefs out of it.")
             briefs.set_project(found, None, actor=actor)
             return
         if chosen is None:

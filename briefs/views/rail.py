@@ -23,6 +23,10 @@ _OF_A_REPOSITORY: Final = (Link.Kind.BRANCH, Link.Kind.FILE)  # their names are 
 
 def rail_context(request: Request, found: Brief, refused: Refused | None) -> dict[str, Any]:
     dependencies, dependents = _relations(found)
+    children = list(found.children.order_by("pk").only("title", "status", "parent", "project")[:CHILDREN])
+    for other in (*dependencies, *dependents, *children, *filter(None, [found.parent])):
+        if not request.identity.may_see(other):
+            other.title = recall.HIDDEN_TITLE
     return {
         "questions": list(found.questions.filter(answered_at=None).select_related("asked_by")),
         "answered": _answered(found),
@@ -30,7 +34,7 @@ def rail_context(request: Request, found: Brief, refused: Refused | None) -> dic
         "dependents": dependents,
         "parent": found.parent,
         "siblings": _rollup(found.parent_id) if found.parent_id else None,
-        "children": list(found.children.order_by("pk").only("title", "status", "parent")[:CHILDREN]),
+        "children": children,
         "rollup": _rollup(found.pk),
         "participants": list(found.participants.select_related("actor")[:50]),
         "links": _links(request, found),

@@ -12,12 +12,14 @@ import hmac
 import os
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.dispatch import Signal
 from django.utils import timezone
 
@@ -28,7 +30,9 @@ from daemons.models import AgentProgram, Process
 from flower import live
 from flower.logs import redact
 
+log = structlog.stdlib.get_logger(__name__)
 Phase = Process.Phase
+STARTS_WITHIN: Final = timedelta(seconds=30)  # of a launch; terminal.spawn waits 10 s and then takes its order back
 ended: Final = Signal()  # sent once per process, after the commit: process=Process
 
 # What flower itself is configured with, and no agent may read: database and broker addresses, keys.
@@ -94,14 +98,24 @@ def launch(
 ) -> Process:
     """Start the process in a holder, once. ``env`` is added to the clean environment; ``time_limit`` in seconds.
 
-    A program that cannot be started becomes an ended process with its error; nothing is raised for it.
+    A program that cannot be started becomes an ended process with its error; nothing is raised for it. HolderError when
+    the holder itself cannot be started: the reason is kept, and whoever asked for the process is done with it.
     """
+    running = Process.objects.filter(pk=process.pk).exclude(phase__in=Process.ENDED)
+    if not running.update(seen_at=timezone.now()):  # see ``_never_started``
+        process.refresh_from_db()
+        return process
     spec = terminal.RunSpec(
         argv=list(argv), cwd=Path(process.cwd), env={**clean_environment(), **(env or {})}, time_limit=time_limit
     )
-    process.run_dir.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    process.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    terminal.spawn(process.run_dir, spec, socket_path=process.socket)
+    try:
+        process.run_dir.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        process.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        terminal.spawn(process.run_dir, spec, socket_path=process.socket)
+    except (terminal.HolderError, OSError) as error:
+        why = str(error) if isinstance(error, terminal.HolderError) else f"The holder cannot be started: {error}."
+        running.update(error=why)
+        raise terminal.HolderError(why) from error
     return observe(process)
 
 
@@ -124,9 +138,13 @@ def clean_environment() -> dict[str, str]:
 
 def observe(process: Process) -> Process:
     """Read the facts from the holder's folder into the row. The first to see an end revokes the token and tells."""
-    facts = terminal.facts(process.run_dir)
-    if facts.phase == "absent" or process.has_ended:
+    if process.has_ended:
         return process
+    facts = terminal.facts(process.run_dir)
+    if facts.phase == "absent":
+        if process.phase == Phase.RUNNING:
+            return _folder_gone(process)
+        return _never_started(process) if process.error else process
     values: dict[str, Any] = {
         "pid": facts.pid,
         "started_at": _time(facts.started_at),
@@ -144,15 +162,54 @@ def observe(process: Process) -> Process:
         }
     elif facts.phase == "running":
         values["phase"] = Phase.RUNNING
+    return _record(process, Q(), values)
+
+
+def _record(process: Process, condition: Q, values: Mapping[str, Any]) -> Process:
     before = process.phase
     with transaction.atomic():
-        changed = Process.objects.filter(pk=process.pk).exclude(phase__in=Process.ENDED).update(**values)
+        rows = Process.objects.filter(condition, pk=process.pk).exclude(phase__in=Process.ENDED)
+        changed = rows.update(**values)
         process.refresh_from_db()
         if changed and process.has_ended:
             _end(process)
     if changed and process.phase != before:
         live.publish(live.process_group(process.pk), "process.changed", process=process.pk)
     return process
+
+
+def _folder_gone(process: Process) -> Process:
+    """Somebody deleted the folder of a running process: nobody will know its end. While it lives, it runs.
+
+    When the folder of all processes is missing, too, a disk may come back: nothing is said then.
+    """
+    if not process.run_dir.parent.is_dir() or (process.pid and _is_alive(process.pid)):
+        return process
+    error = "The folder with its output and its exit code was deleted."
+    return _record(process, Q(), {"phase": Phase.LOST, "ended_at": timezone.now(), "error": error})
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _never_started(process: Process) -> Process:
+    """Call a process ended whose holder is not there and that nobody will start any more.
+
+    Not in the moments after a launch: its holder may only just be coming. ``launch`` notes the time in the row first,
+    and starts nothing when the row says that it has ended.
+    """
+    before = timezone.now() - STARTS_WITHIN
+    stale = Q(phase=Phase.STARTING, created_at__lt=before) & (Q(seen_at=None) | Q(seen_at__lt=before))
+    error = process.error or "It was called off before it was started."
+    ending = {"phase": Phase.EXITED, "ended_at": timezone.now(), "reason": "spawn error", "error": error}
+    return _record(process, stale, ending)
 
 
 def _end(process: Process) -> None:
@@ -170,10 +227,20 @@ def _time(seconds: float | None) -> datetime | None:
 def stop(process: Process) -> None:
     """Ask the holder to end the program: first politely, then not. Its output and exit code are kept as ever.
 
-    A holder that is only just starting cannot be asked yet; whoever wants it gone asks again (the sweep does).
+    A holder that is only just starting cannot be asked yet; whoever wants it gone asks again (the sweep does). One that
+    was never started has ended with that.
     """
+    give_up(process)
     with contextlib.suppress(terminal.HolderError):
         terminal.stop(process.run_dir)
+
+
+def give_up(process: Process) -> Process:
+    """Observe a process that nobody will start any more, if it was not started yet: that is its end."""
+    observe(process)
+    if process.phase == Phase.STARTING and terminal.facts(process.run_dir).phase == "absent":
+        _never_started(process)
+    return process
 
 
 def tail(process: Process, limit: int = 16_384) -> str:
@@ -185,6 +252,9 @@ def sweep() -> int:
     """Observe every process that has not ended; returns how many there were."""
     count = 0
     for process in Process.objects.exclude(phase__in=Process.ENDED).order_by("pk"):
-        observe(process)
         count += 1
+        try:
+            observe(process)
+        except Exception:  # a folder that cannot be read must not hide what the others did
+            log.exception("a process was not observed", process=process.pk)
     return count

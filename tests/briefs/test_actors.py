@@ -9,6 +9,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
+from django.test import Client
 
 from briefs.models import Actor, Token
 from briefs.services import actors
@@ -123,3 +124,15 @@ def test_a_run_token_sees_its_own_brief_only():
     caller = actors.authenticate(secret)
     assert (caller.brief, caller.run) == (mine.pk, 7)
     assert not caller.may_see(other)
+
+
+@pytest.mark.django_db
+def test_login_link_prints_a_link_that_works_once(client, operator, person, settings):
+    out = StringIO()
+    call_command("login_link", stdout=out)
+    address = out.getvalue().strip().removeprefix(settings.FLOWER.public_url)
+    assert client.get(address).status_code == 302
+    assert client.get("/briefs/").status_code == 200
+    assert Client().get(address).status_code == 401
+    with pytest.raises(CommandError, match="no operator 'operator:nobody'"):
+        call_command("login_link", "operator:nobody")

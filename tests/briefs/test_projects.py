@@ -72,6 +72,15 @@ def test_the_same_repository_or_name_twice_is_refused(tmp_path):
         call_command("project_add", str(tmp_path / "b"), "--slug", "Bad Name")
 
 
+def test_what_a_script_left_empty_is_refused(tmp_path):
+    make_repository(tmp_path / "a")
+    with pytest.raises(CommandError, match="The path is empty"):
+        call_command("project_add", "")
+    with pytest.raises(CommandError, match="A gate is empty"):
+        call_command("project_add", str(tmp_path / "a"), "--gate", "true", "--gate", " ")
+    assert not Project.objects.exists()
+
+
 def test_who_types_a_project_s_address_is_led_to_its_place_on_the_page(browser, project):
     answer = browser.get(f"/projects/{project.slug}/")
     assert (answer.status_code, answer.headers["Location"]) == (302, f"/projects/#project-{project.slug}")

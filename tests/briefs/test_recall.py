@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.test import Client
 
 from briefs.models import Token
-from briefs.services import briefs, links, recall
-from flower.errors import Invalid, NotFound
-from tests.factories import agent, identity, make_brief, operator
+from briefs.services import actors, briefs, links, questions, recall, relations
+from flower.errors import Invalid, NotFound, TooLarge
+from tests.factories import agent, identity, make_brief, make_project, operator
 
 pytestmark = pytest.mark.django_db
 KEYS = {"brief", "title", "status", "blocked", "spec", "spec_version", "questions", "dispatches", "trace"} | {
@@ -42,6 +43,43 @@ def test_answers_stay_under_the_budget_and_say_what_was_cut(budget):
     assert size(payload) <= budget
     assert payload["trace"][0]["seq"] == brief.trace.last().seq
     assert any(line.startswith("trace:") for line in payload["truncated"])
+
+
+def test_long_questions_fit_into_the_smallest_budget():
+    brief = make_brief(spec="x" * 5_000)
+    for other in range(30):
+        relations.add_dependency(brief, make_brief("A long title of something else " * 2), actor=operator())
+        if other < 3:
+            questions.ask(
+                brief, "\N{CHERRY BLOSSOM}" * questions.MAX_QUESTION, actor=agent(), options=["yes" * 60] * 12
+            )
+    assert size(recall.brief_payload(brief, budget=8_000)) <= 8_000
+    with pytest.raises(TooLarge, match="at most 8,000 characters"):
+        questions.ask(brief, "x" * 8_001, actor=agent())
+    with pytest.raises(TooLarge, match="at most 8,000 characters"):
+        questions.answer(brief.questions.first(), "x" * 8_001, actor=operator())
+    assert brief.questions.filter(answered_at=None).count() == 3
+
+
+def test_a_caller_of_one_project_is_told_no_title_of_another(project, tmp_path, browser, client):
+    mine = make_brief("Mine", project)
+    for number, change in enumerate((relations.add_dependency, relations.set_parent)):
+        change(
+            mine,
+            make_brief(f"Secret plan {number}", make_project(tmp_path / f"x{number}", slug=f"x{number}")),
+            actor=operator(),
+        )
+    relations.add_dependency(make_brief("Secret plan 2"), mine, actor=operator())
+    everything = json.dumps(recall.brief_payload(mine, include=["relations"]))
+    assert all(f"Secret plan {number}" in everything for number in range(3))
+    limited = recall.brief_payload(mine, include=["relations"], project=project.pk)
+    assert "Secret" not in json.dumps(limited) and recall.HIDDEN_TITLE in limited["blocked"][0]
+    secret, _ = actors.issue_token(operator(), Token.Scope.READONLY, project=project)
+    reader = {"Authorization": f"Bearer {secret}"}
+    assert "Secret plan 0" in browser.get(f"/briefs/{mine.pk}/").content.decode()
+    page = Client().get(f"/briefs/{mine.pk}/", headers=reader).content.decode()
+    rail = page[page.index('id="relationships"') :] if 'id="relationships"' in page else page
+    assert recall.HIDDEN_TITLE in rail
 
 
 def test_sections_and_budgets_are_checked():

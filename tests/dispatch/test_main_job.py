@@ -11,7 +11,7 @@ from briefs import trace
 from briefs.models import Link, Token
 from briefs.services import actors, relations
 from daemons.services import processes, programs
-from dispatch import claims, merging, services
+from dispatch import claims, merging, services, tools
 from dispatch.models import DispatchRequest
 from flower.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from tests.factories import agent, git, identity, make_brief, make_project, operator
@@ -301,9 +301,13 @@ def test_the_concurrency_cap_holds(project, drive, settings):
 def test_claims_of_what_flower_runs_itself_are_refused(project):
     programs.register("idler", ["/bin/sleep", "60"])
     brief = make_brief("A", project)
-    services.dispatch(brief, actor=operator(), agent="idler")
+    request = services.dispatch(brief, actor=operator(), agent="idler")
     with pytest.raises(NotFound, match="run by flower itself"):
         claims.claim_next(identity(agent()), brief=brief.pk)
+    with pytest.raises(Conflict, match="run by flower itself"):
+        tools.brief_claim(identity(agent()), dispatch=request.pk)
+    request.refresh_from_db()
+    assert (request.state, request.fence) == ("queued", 0)
     with pytest.raises(NotFound, match="Nothing is queued"):
         claims.claim_next(identity(agent()), brief=None)
 
@@ -323,6 +327,16 @@ def test_a_branch_that_is_there_already_is_refused(project):
     git(project.path, "branch", "flower/taken")
     with pytest.raises(Invalid, match="already"):
         services.dispatch(make_brief("A", project), actor=operator(), branch="flower/taken")
+
+
+@pytest.mark.parametrize("name", [{"branch": "b/" + "x" * 199}, {"base": "main" + "~0" * 99}])
+def test_a_name_that_the_row_cannot_hold_is_refused(project, name):
+    brief = make_brief("A", project)
+    (what,) = name
+    with pytest.raises(Invalid, match=rf"^The name of the {what} has 20[12] characters; 200 are possible\.$"):
+        services.dispatch(brief, actor=operator(), **name)
+    assert not DispatchRequest.objects.exists()
+    services.dispatch(brief, actor=operator(), **{what: name[what][:-2]})
 
 
 def test_agents_do_not_see_flowers_own_settings(project, drive, monkeypatch, tmp_path):

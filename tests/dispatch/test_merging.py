@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from briefs.models import Token
+from daemons.models import Process
+from daemons.services import processes
 from dispatch import claims, lifecycle, machine, merging, services
 from dispatch.models import DispatchRequest, MergeLock
 from flower.errors import Conflict, Forbidden
 from tests.factories import agent, git, identity, make_brief, make_project, operator
+from tests.system.running import until
 from worktrees import git as plumbing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -112,6 +119,38 @@ def test_a_red_gate_changes_nothing_and_says_what_it_said(project, finished, dri
     assert request.gate_runs.filter(attempt=request.merge_attempt).get().passed
 
 
+@pytest.fixture
+def undeletable(monkeypatch):
+    """Files named "of-root" stay, as those do that a gate's container wrote as another user."""
+    real = os.unlink
+
+    def unlink(path, **where):
+        if os.fspath(path).endswith("of-root"):
+            raise PermissionError(errno.EPERM, "Operation not permitted", path)
+        real(path, **where)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+
+
+@pytest.mark.parametrize(("gate", "end"), [("true", "done"), ("false", "finished")])
+def test_a_scratch_folder_that_cannot_be_deleted_costs_no_verdict_and_no_sweep(
+    project, finished, drive, undeletable, gate, end
+):
+    project.gates = [f"mkdir -p cache/deep && touch cache/of-root cache/deep/mine && {gate}"]
+    project.save()
+    request = finished({"new.txt": "new\n"})
+    merging.ask(request, actor=operator())
+    drive(request, end)
+    assert (project.path / "new.txt").exists() == (end == "done")
+    scratch = merging._scratch(request)
+    for _ in range(2):
+        merging.sweep_scratch()
+    assert [path.name for path in scratch.rglob("*") if path.name != ".git"] == ["cache", "of-root"]
+    (scratch / "cache/of-root").replace(project.path.parent / "by hand")
+    merging.sweep_scratch()
+    assert not scratch.exists()
+
+
 def test_a_gate_that_hangs_is_stopped_at_its_limit(project, finished, drive):
     project.gates, project.gate_seconds = ["sleep 600"], 1
     project.save()
@@ -144,6 +183,46 @@ def test_main_on_another_branch_is_left_alone(project, finished, drive):
     assert git(project.path, "status", "--porcelain") == ""
     git(project.path, "switch", "-q", "main")
     assert (project.path / "new.txt").exists()
+
+
+def test_a_branch_that_a_person_rebases_in_main_is_left_to_them(project, finished, drive):
+    request = finished({"new.txt": "new\n"})
+    git(project.path, "switch", "-qc", "upstream")
+    (project.path / "README.md").write_text("# Theirs\n")
+    git(project.path, "commit", "-qam", "Theirs")
+    git(project.path, "switch", "-q", "main")
+    (project.path / "README.md").write_text("# Mine\n")
+    git(project.path, "commit", "-qam", "Mine")
+    with pytest.raises(subprocess.CalledProcessError):
+        git(project.path, "rebase", "upstream")
+    merging.ask(request, actor=operator())
+    drive(request, "finished")
+    assert "a rebase on main is under way in" in request.failure
+    (project.path / "README.md").write_text("# Both\n")
+    git(project.path, "add", "README.md")
+    git(project.path, "-c", "core.editor=true", "rebase", "--continue")
+    merging.ask(request, actor=operator())
+    drive(request, "done")
+    assert git(project.path, "status", "--porcelain") == ""
+    assert (project.path / "new.txt").exists()
+
+
+@pytest.mark.parametrize("edited", [["false # new", "sleep 0.1"], ["sleep 30", "false # new"], ["false # new"]])
+def test_gates_that_are_edited_during_a_merge_all_run(project, finished, drive, edited):
+    project.gates = ["true", "sleep 30"]
+    project.save()
+    request = finished({"new.txt": "new\n"})
+    merging.ask(request, actor=operator())
+    machine.advance(request.pk)
+    assert [run.passed for run in request.gate_runs.all()] == [True, None]
+    project.gates = [gate.replace("sleep 30", "true") for gate in edited]
+    project.save()
+    drive(request, "finished")
+    assert f"of {len(edited)} is red: `false # new` exited with 1" in request.failure
+    assert not (project.path / "new.txt").exists()
+    machine.sweep()
+    last = Process.objects.get(pk=request.gate_runs.get(command="sleep 30").process_id)
+    until(lambda: processes.observe(last).has_ended, "the gate of before is stopped")
 
 
 def test_two_merges_take_turns(project, finished, drive):
@@ -208,6 +287,71 @@ def test_a_merge_that_is_killed_between_two_steps_ends_right_once(project, finis
     assert git(project.path, "status", "--porcelain") == ""
     assert git(project.path, "rev-list", "--count", "--first-parent", "main") == "2"
     assert request.brief.trace.filter(kind="merge").count() == 1
+
+
+@pytest.fixture
+def half_landed(project, finished) -> Iterator[DispatchRequest]:
+    """A merge whose ref has moved, and then neither could MAIN's files be written nor the ref be taken back."""
+    request = finished({".gitattributes": "*.bin filter=broken\n", "new.bin": "new\n", "README.md": "# Changed\n"})
+    lock = project.path / ".git/refs/heads/main.lock"
+    git(project.path, "config", "filter.broken.smudge", f"touch {lock}; exit 1")
+    git(project.path, "config", "filter.broken.clean", "cat")
+    git(project.path, "config", "filter.broken.required", "true")
+    merging.ask(request, actor=operator())
+    machine.advance(request.pk)
+    request.refresh_from_db()
+    yield request
+    lock.unlink(missing_ok=True)
+
+
+def mend(project) -> None:
+    git(project.path, "config", "filter.broken.smudge", "cat")
+    (project.path / ".git/refs/heads/main.lock").unlink()
+
+
+def test_a_merge_that_has_landed_is_never_refused(project, half_landed, drive):
+    assert half_landed.state == "merging"
+    assert half_landed.failure.startswith("The merge has landed, but MAIN's files do not show it yet: ")
+    assert git(project.path, "rev-parse", "main") == half_landed.merge_sha
+    machine.advance(half_landed.pk)
+    half_landed.refresh_from_db()
+    assert half_landed.state == "merging"
+    mend(project)
+    drive(half_landed, "done")
+    assert half_landed.failure == half_landed.main_behind == ""
+    assert (project.path / "new.bin").read_text() == "new\n"
+    assert git(project.path, "status", "--porcelain") == ""
+
+
+def test_a_merge_that_landed_and_was_called_refused_is_finished_when_it_is_asked_for_again(project, half_landed, drive):
+    merging._refuse(half_landed, "git", "Nobody could tell whether it had landed.")
+    mend(project)
+    merging.ask(half_landed, actor=operator())
+    drive(half_landed, "done")
+    assert (project.path / "new.bin").read_text() == "new\n"
+    assert git(project.path, "status", "--porcelain") == ""
+    assert git(project.path, "rev-parse", "main") == half_landed.merge_sha
+
+
+def test_work_that_a_person_merged_is_done_without_touching_main(project, finished, drive):
+    request = finished({"new.txt": "new\n"})
+    git(project.path, "merge", "-q", "--no-ff", request.branch)
+    (project.path / "new.txt").write_text("edited since\n")
+    before = snapshot(project)
+    merging.ask(request, actor=operator())
+    drive(request, "done")
+    assert snapshot(project) == before
+    assert request.brief.trace.filter(kind="merge").get().body == "It was on the branch already."
+
+
+def test_a_merge_is_recorded_when_git_cannot_count_what_it_brought(project, finished, drive):
+    request = finished({"new.txt": "new\n"})
+    DispatchRequest.objects.filter(pk=request.pk).update(base_sha="f" * 40)  # a shallow clone has forgotten it
+    merging.ask(request, actor=operator())
+    drive(request, "done")
+    data = request.brief.trace.filter(kind="merge").get().data
+    assert "files" not in data
+    assert data["commit"] == git(project.path, "rev-parse", "main")
 
 
 def test_a_merge_that_is_killed_before_its_record_ends_right_once(project, finished, drive, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, connections
 
-from flower import asgi, threads
+from flower import asgi, metrics, threads
 from tests.flower.test_mcp import ask
 
 
@@ -42,6 +42,15 @@ def test_what_clients_probe_for_is_a_cheap_404():
     ):
         status, headers, _ = ask("GET", path)
         assert (status, headers["content-type"]) == (404, "application/json")
+
+
+def test_a_made_up_method_makes_no_series_of_its_own():
+    for number in range(3):
+        ask(f"M{number}", "/healthz")
+    text = metrics.registry.get_sample_value
+    labels = {"route": "/healthz", "status": "200"}
+    assert text("flower_http_requests_total", {"method": "M1", **labels}) is None
+    assert (text("flower_http_requests_total", {"method": "other", **labels}) or 0) >= 3
 
 
 def test_healthz_needs_no_database():

@@ -79,6 +79,7 @@ def test_a_good_value_arrives(read, name, value, attribute, expected):
         ("FLOWER_PORT", "-1"),
         ("FLOWER_PORT", "٨٠"),
         ("FLOWER_PORT", "9" * 5000),
+        ("FLOWER_SECRET_KEY", "too-short"),
         ("FLOWER_PUBLIC_URL", "flower.example"),
         ("FLOWER_PUBLIC_URL", "ftp://flower.example"),
         ("FLOWER_PUBLIC_URL", "https://flower.example/below"),
@@ -163,7 +164,7 @@ def test_a_refusal_repeats_no_password(read, name, value):
 
 def test_what_is_printed_of_the_settings_holds_no_secret(read):
     flower = read(
-        FLOWER_SECRET_KEY="hunter2",
+        FLOWER_SECRET_KEY="hunter2-hunter2-hunter2",
         DATABASE_URL="mysql://me:hunter2@db/flower",
         REDIS_URL="redis://:hunter2@redis",
         MEILI_KEY="hunter2",

@@ -52,11 +52,33 @@ def test_the_usual_things_are_rendered():
     assert "<s>old</s>" in html
 
 
+def test_a_bare_address_is_a_link_without_the_sentence_around_it():
+    html = render("See (https://example.org/a_(b)?c=1). Or **https://x.org/y**, not `https://z.org`.")
+    assert re.findall(r'href="([^"]*)"', html) == ["https://example.org/a_(b)?c=1", "https://x.org/y"]
+    assert render("ftp://x.org www.x.org mike@x.org javascript:alert(1) //x.org/y").count("href") == 0
+    assert render("[words](https://x.org/#12) <https://y.org>").count("<a ") == 2
+
+
+def test_a_table_keeps_the_alignment_of_its_columns():
+    html = render("| a | b | c |\n|:-:|--:|---|\n| 1 | 2 | 3 |")
+    assert re.findall(r"<td([^>]*)>", html) == [' align="center"', ' align="right"', ""]
+
+
+def test_items_with_a_box_say_their_state_at_every_depth():
+    html = render("- [ ] one\n  1. [X] two\n- [x]three\n- [ ](https://x.org) four\n\n[ ] no item")
+    assert (html.count('aria-label="to do"'), html.count('aria-label="done"')) == (1, 1)
+    assert html.count('class="contains-task-list"') == 2
+
+
 @pytest.mark.parametrize(
     "bomb",
     [
         "[" * 20_000,
         "> " * 5_000 + "x",
+        "- [ ] a\n" * 8_000,
+        "![a](b)\n" * 7_000,
+        "\n\n".join(["issue #1 " * 2_200] * 15),
+        "\n\n".join(["https://a.b/(((( " * 1_100] * 15),
         "*a " * 50_000,
         "x" * 1_000_000,
         "|a" * 9_000 + "\n" + "|-" * 9_000,
@@ -64,7 +86,20 @@ def test_the_usual_things_are_rendered():
         "- " * 3_000 + "x",
         "![" * 9_000,
     ],
-    ids=["brackets", "quotes", "stars", "one line", "table", "ticks", "lists", "images"],
+    ids=[
+        "brackets",
+        "quotes",
+        "boxes",
+        "pictures",
+        "numbers",
+        "addresses",
+        "stars",
+        "one line",
+        "table",
+        "ticks",
+        "lists",
+        "images",
+    ],
 )
 def test_bombs_come_back_soon(bomb):
     start = time.monotonic()

@@ -86,6 +86,27 @@ def test_what_models_write_for_a_number_is_taken(served):
     assert served.checked({"brief": "-3", "tags": None}) == {"brief": -3}
 
 
+def test_an_argument_that_must_be_said_may_be_null_where_its_type_says_so():
+    def move(caller: Any, brief: int, parent: int | None) -> dict[str, Any]:
+        """Moves."""
+        return {}
+
+    moving = mcp.Served(Tool("move", move, "o", read_only=False, destructive=False))
+    assert moving.entry["inputSchema"]["properties"]["parent"] == {"type": ["integer", "null"]}
+    assert moving.checked({"brief": 1, "parent": None}) == {"brief": 1, "parent": None}
+    with pytest.raises(Invalid, match="needs the argument 'parent'"):
+        moving.checked({"brief": 1})
+    with pytest.raises(Invalid, match="needs the argument 'brief'"):
+        moving.checked({"brief": None, "parent": 2})
+
+
+def test_a_token_in_what_an_agent_writes_is_hidden(served):
+    secret = "flower_y1qBE5p_sn7L5O5PMMp_16dvMq-xXSWVBN8kGHqlP9s"
+    given = served.checked({"brief": 1, "body": f"mine is {secret}, the password: hunter2", "tags": ["a", secret]})
+    assert given["body"] == "mine is flower_[redacted], the password: hunter2"
+    assert given["tags"] == ["a", "flower_[redacted]"]
+
+
 def test_a_tool_of_an_unknown_type_is_refused_at_the_start():
     def strange(caller: Any, when: complex) -> dict[str, Any]:
         """Strange."""

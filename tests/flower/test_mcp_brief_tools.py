@@ -143,6 +143,8 @@ def test_epics_and_dependencies(tool, page, made):
     epic, one, two = made("The epic"), made("Part one"), made("Part two")
     for part in (one, two):
         assert tool("brief_set_parent", brief=part, parent=epic)["parent"] == epic
+        assert tool("brief_set_parent", brief=part, parent=None)["parent"] is None
+        assert tool("brief_set_parent", brief=part, parent=epic)["parent"] == epic
     tool("brief_add_dependency", brief=two, depends_on=one)
     assert "Blocked — dispatch is gated" in page(f"/briefs/{two}/")
     shown = page(f"/briefs/{epic}/")

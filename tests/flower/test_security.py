@@ -17,13 +17,14 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, path
 from django.utils import timezone
 
-from briefs import throttle
-from briefs.models import Actor, Token
+from briefs import throttle, trace
+from briefs.models import Actor, Token, TraceEntry
 from briefs.models.throttle import LoginThrottle
 from briefs.services import actors
 from flower import login, logs, routing
 from flower.asgi import application
 from flower.errors import Conflict, Forbidden
+from tests.factories import make_brief, operator
 
 OPEN = ("login/", "logout/", "enter/", "healthz", "readyz")
 
@@ -493,6 +494,27 @@ def test_what_is_named_a_secret_is_hidden(text, hidden):
 )
 def test_what_is_no_secret_stands(text):
     assert logs.redact(text) == text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_token_never_gets_on_the_trace(secret):
+    """Whoever pastes it, by whichever door: what is on the trace stays there."""
+    brief = make_brief(f"A title with {secret}", spec=f"A spec with {secret}")
+    entry = trace.append(brief, "note", actor=operator(), body=f"A note with {secret}; the password: is explained")
+    assert "the password: is explained" in entry.body
+    assert not TraceEntry.objects.filter(body__contains=secret).exists()
+    brief.refresh_from_db()
+    assert secret not in brief.title + brief.spec
+
+
+@pytest.mark.parametrize(
+    "piece", ["-a", "a.", "eyJ-", "flower_-", "a://", "password", "bearer ", "secret-", "://a", "sk-a", "-----BEGIN A"]
+)
+def test_a_text_that_is_made_to_be_slow_is_read_once(piece):
+    """Anybody's address is logged, and an agent's output is shown. Where each letter began anew this took hours."""
+    text = "sk- secret " + piece * (1_000_000 // len(piece))
+    assert len(logs.redact(text)) > 10
 
 
 def test_the_processor_reaches_into_values_and_knows_names():

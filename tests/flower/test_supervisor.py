@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import pytest
 from flower.env import BASE_DIR
 from flower.supervisor import Log
 
-# A supervisor of its own process: it owns the signals. argv: folder, "guard" or "kernel", then the child's argv.
+# A supervisor of its own process: it owns the signals. argv: the logs' folder, "guard" or "kernel", the folder of
+# pids, then the child's argv.
 RUN = """
 import os, sys
 from pathlib import Path
@@ -24,8 +26,8 @@ folder = Path(sys.argv[1])
 if sys.argv[2] == "guard":
     supervisor._libc = None
 supervisor.GRACE = 1.0
-one = supervisor.Supervisor(folder, folder, os.environ, folder)
-one.start(supervisor.Program("child", sys.argv[3:], lambda pid: ""))
+one = supervisor.Supervisor(folder, Path(sys.argv[3]), os.environ, folder)
+one.start(supervisor.Program("child", sys.argv[4:], lambda pid: ""))
 while not one.asked_to_stop:
     one.step()
 one.stop()
@@ -36,9 +38,12 @@ one.stop()
 def supervise(tmp_path):
     started = []
 
-    def start(*argv: str, means: str = "kernel") -> subprocess.Popen[str]:
+    def start(*argv: str, means: str = "kernel", folder: Path = tmp_path) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", RUN, str(tmp_path), means, *argv], cwd=BASE_DIR, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", RUN, str(tmp_path), means, str(folder), *argv],
+            cwd=BASE_DIR,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         started.append(process)
         return process
@@ -120,6 +125,18 @@ def test_a_child_that_closes_its_output_costs_no_time(supervise, tmp_path):
     assert supervisor.cpu_times().user - before < 0.3
 
 
+def test_it_outlives_its_folder(supervise, tmp_path):
+    """Somebody cleans the temp folder, or a disk is full: the children come back all the same."""
+    run = tmp_path / "run"
+    run.mkdir()
+    supervisor = supervise("sh", "-c", "sleep 0.3; exit 3", folder=run)
+    child_of(run)
+    shutil.rmtree(run)
+    for _ in range(3):
+        assert "it is started again" in supervisor.stderr.readline()
+    assert child_of(run)
+
+
 class TestLog:
     def test_it_makes_room_and_loses_nothing_that_it_keeps(self, tmp_path):
         log = Log(tmp_path / "a.log", limit=100)
@@ -131,6 +148,18 @@ class TestLog:
         assert len(kept) > 200
         assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "a.log.1", "a.log.2"]
         assert max(path.stat().st_size for path in tmp_path.iterdir()) <= 100
+
+    def test_a_folder_that_is_gone_does_not_stop_it(self, tmp_path, capsys):
+        folder = tmp_path / "log"
+        folder.mkdir()
+        log = Log(folder / "a.log", limit=10)
+        log.write(b"line one\n")
+        shutil.rmtree(folder)
+        log.write(b"line two\n")  # there is nothing to rotate, and no folder for a new file
+        assert "cannot be written" in capsys.readouterr().err
+        folder.mkdir()
+        log.write(b"line three\n")
+        assert (folder / "a.log").read_bytes() == b"line three\n"
 
     def test_it_goes_on_after_a_restart(self, tmp_path):
         Log(tmp_path / "a.log").write(b"one\n")

@@ -13,10 +13,12 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from flower import env
 from flower.env import BASE_DIR
 
 pytestmark = pytest.mark.slow
@@ -50,6 +52,7 @@ class Flower:
 
     def __init__(self, home: Path, port: int | None = None, **changes: str) -> None:
         self.home, self.port = home, port or free_port()
+        self.run = env.Environment.run.fget(SimpleNamespace(home=home))
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("FLOWER_", "DJANGO_"))}
         empty = dict.fromkeys(
             ["DATABASE_URL", "REDIS_URL", "FLOWER_PUBLIC_URL", "FLOWER_HOST"], ""
@@ -81,7 +84,7 @@ class Flower:
         return self
 
     def pid(self, name: str) -> int:
-        file = self.home / "run" / f"{name}.pid"
+        file = self.run / f"{name}.pid"
         return int(file.read_text() or 0) if file.exists() else 0
 
     def pids(self) -> dict[str, int]:
@@ -93,7 +96,7 @@ class Flower:
             return self.get("/readyz") == 200
         if name == "broker":
             return self.get("/readyz") == 200  # the web process asks it
-        pulse = self.home / "run" / f"{name}.pulse"
+        pulse = self.run / f"{name}.pulse"
         return pulse.exists() and pulse.read_text() == str(self.pid(name))
 
     def get(self, path: str) -> int:
@@ -115,7 +118,8 @@ class Flower:
 def start(tmp_path):
     started: list[Flower] = []
 
-    def start_one(home: Path = tmp_path / "home", **changes) -> Flower:
+    # a name that would mean something else in a URL: the database must lie in it all the same
+    def start_one(home: Path = tmp_path / "home #1 50%41", **changes) -> Flower:
         started.append(Flower(home, **changes))
         return started[-1]
 
@@ -144,7 +148,7 @@ class TestRunning:
 
     def test_the_state_folder_is_private(self, running):
         assert running.home.stat().st_mode & 0o077 == 0
-        assert (running.home / "run" / "q.sock").stat().st_mode & 0o077 == 0
+        assert (running.run / "q.sock").stat().st_mode & 0o077 == 0
 
     @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
     def test_it_is_small_when_nothing_happens(self, running):
@@ -217,6 +221,15 @@ class TestRefusals:
 
     def test_a_host_that_is_not_ours(self, start):
         refused(start(FLOWER_HOST="203.0.113.7"), "203.0.113.7")
+
+    def test_a_redis_that_does_not_answer(self, start):
+        refused(start(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0"), "REDIS_URL names a Redis that does not answer")
+
+    def test_a_start_that_is_interrupted_never_says_ready(self, start):
+        flower = start()
+        until(lambda: flower.pid("broker"), 20)  # long before it is ready
+        assert flower.stop(signal.SIGINT) == 0
+        assert flower.said == []
 
     def test_a_database_that_cannot_be_opened(self, start, tmp_path):
         refused(start(DATABASE_URL=f"sqlite:///{tmp_path}/missing/flower.sqlite3"), "database cannot be used")

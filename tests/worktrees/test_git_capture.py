@@ -64,6 +64,39 @@ def test_commits_that_were_never_merged_are_kept(place: Place) -> None:
     assert place.repo.is_ancestor(tip, REF)
 
 
+def test_commits_on_a_detached_head_that_was_left_are_kept(place: Place) -> None:
+    path = place.worktree("w")
+    place.git("checkout", "-q", "--detach", cwd=path)
+    place.write({"one.txt": "x\n"}, path)
+    place.commit("one", path)
+    place.write({"two.txt": "x\n"}, path)
+    two = place.commit("two", path)
+    place.git("checkout", "-q", place.first, cwd=path)
+    place.write({"three.txt": "x\n"}, path)
+    three = place.commit("three", path)
+    place.git("checkout", "-q", "w", cwd=path)
+    sha = capture(place, path, "main")
+    assert sha
+    assert set(place.git("rev-parse", f"{sha}^@").split()) == {place.first, two, three}
+    assert place.git("rev-parse", f"{sha}^{{tree}}") == place.git("rev-parse", f"{place.first}^{{tree}}")
+    assert capture(place, path, "main") == sha  # again, after a crash
+    place.write({"new.txt": "x\n"}, path)
+    again = capture(place, path, "main")
+    assert again and again != sha
+    assert place.repo.is_ancestor(sha, again)
+
+
+def test_amended_and_rebased_commits_are_no_find(place: Place) -> None:
+    path = place.worktree("w")
+    place.write({"one.txt": "x\n"}, path)
+    place.commit("one", path)
+    place.git("commit", "-q", "--amend", "-m", "one, amended", cwd=path)
+    onto = place.commit_aside({"b.txt": "theirs\n"})
+    place.git("rebase", "-q", onto, cwd=path)
+    place.git("reset", "-q", "--hard", place.first, cwd=path)
+    assert capture(place, path, "main") is None
+
+
 def test_an_earlier_capture_stays_reachable(place: Place) -> None:
     path = place.worktree("w")
     place.write({"new.txt": "one\n"}, path)
@@ -91,13 +124,31 @@ def test_a_stopped_rebase_and_a_conflict_are_kept(place: Place) -> None:
     assert "<<<<<<<" in place.git("show", f"{sha}:a.txt")
 
 
-def test_edits_under_assume_unchanged_are_seen(place: Place) -> None:
+@pytest.mark.parametrize(
+    "marks", [["--assume-unchanged"], ["--skip-worktree"], ["--skip-worktree", "--assume-unchanged"]]
+)
+def test_edits_that_git_was_told_not_to_see_are_seen(place: Place, marks: list[str]) -> None:
     path = place.worktree("w")
-    place.git("update-index", "--assume-unchanged", "a.txt", cwd=path)
+    for mark in marks:
+        place.git("update-index", mark, "a.txt", cwd=path)
     place.write({"a.txt": "hidden edit\n"}, path)
+    before = place.git("ls-files", "-v", cwd=path)
     sha = capture(place, path)
     assert place.git("show", f"{sha}:a.txt") == "hidden edit"
-    assert place.git("ls-files", "-v", "a.txt", cwd=path) == "h a.txt"
+    assert place.git("ls-files", "-v", cwd=path) == before
+
+
+def test_work_outside_of_a_sparse_checkout_is_kept_and_lets_the_worktree_go(place: Place) -> None:
+    path = place.worktree("w")
+    place.git("sparse-checkout", "set", "--no-cone", "/a.txt", cwd=path)
+    assert not (path / "b.txt").exists()
+    place.write({"b.txt": "written anew\n", "dir/new.txt": "new\n"}, path)
+    sha = capture(place, path)
+    assert place.git("diff", "--name-status", place.first, str(sha)).split() == ["M", "b.txt", "A", "dir/new.txt"]
+    with place.repo.lock():
+        place.repo.discard_changes(path)
+        place.repo.remove_worktree(path)
+    assert not path.exists()
 
 
 def test_a_half_filled_worktree_has_no_deletions(place: Place) -> None:

@@ -101,6 +101,41 @@ def test_a_branch_that_another_worktree_has_is_not_moved(place: Place) -> None:
             place.repo.delete_branch("w", tip)
 
 
+@pytest.mark.parametrize("what", ["rebase", "merge", "bisect", "cherry-pick"])
+def test_a_branch_is_not_moved_under_somebody_who_is_in_the_middle_of_something_on_it(place: Place, what: str) -> None:
+    theirs = place.commit_aside({"a.txt": "theirs\n"})
+    place.write({"a.txt": "ours\n"})
+    ours = place.commit("ours")
+    new = place.commit_aside({"b.txt": "new\n"})
+    commands = {
+        "rebase": ["rebase", theirs],
+        "merge": ["merge", theirs],
+        "bisect": ["bisect", "start", "main", place.first],
+        "cherry-pick": ["cherry-pick", theirs],
+    }
+    place.run("git", *commands[what])
+    before = place.picture()
+    with (
+        place.repo.lock(),
+        pytest.raises(GitError, match=f"a {what} on main is under way in .*: finish or abort it there, then try again"),
+    ):
+        place.repo.compare_and_swap("refs/heads/main", new, ours, "flower")
+    assert place.picture() == before
+    place.git(*(["bisect", "reset"] if what == "bisect" else [what, "--abort"]))
+    with place.repo.lock():
+        place.repo.compare_and_swap("refs/heads/main", new, ours, "flower")
+
+
+def test_what_is_under_way_on_another_branch_holds_nothing_up(place: Place) -> None:
+    theirs, new = place.commit_aside({"a.txt": "theirs\n"}), place.commit_aside({"b.txt": "new\n"})
+    place.git("switch", "-qc", "mine")
+    place.write({"a.txt": "ours\n"})
+    place.commit("ours")
+    assert place.run("git", "rebase", theirs).returncode == 1
+    with place.repo.lock():
+        place.repo.compare_and_swap("refs/heads/main", new, place.first, "flower")
+
+
 @pytest.mark.parametrize("ref", ["main", "HEAD", "-d", "refs/heads/..", "refs/heads/a\nb", "refs/heads/-x y"])
 def test_bad_refs_are_refused(place: Place, ref: str) -> None:
     with place.repo.lock(), pytest.raises(GitError, match="not a full ref name"):

@@ -118,6 +118,17 @@ def test_anything_in_the_way_refuses_the_whole(
     assert place.repo.main_is_behind(place.old, place.new)
 
 
+def test_a_persons_link_to_where_the_folder_was_moved_stays(place: Main) -> None:
+    (place.main / "dir").rename(place.folder / "elsewhere")
+    (place.main / "dir").symlink_to(place.folder / "elsewhere")
+    before = place.picture()
+    assert place.repo.refresh_would_overwrite(place.old, place.new) == ["dir"]
+    with pytest.raises(InTheWay, match="dir"):
+        place.refresh()
+    assert place.picture() == before
+    assert (place.folder / "elsewhere/c.txt").read_text() == "old c\n"
+
+
 def test_unmerged_files_in_the_main_checkout_refuse(place: Main) -> None:
     place.git("read-tree", place.old)
     one, two = place.git("rev-parse", f"{place.old}:a.txt"), place.git("rev-parse", f"{place.new}:a.txt")

@@ -361,6 +361,39 @@ def test_only_what_is_ours_is_removed(place: Place) -> None:
     assert path.exists()
 
 
+@pytest.mark.parametrize("how", ["link", "git file", "moved"])
+def test_a_folder_that_leads_into_another_worktree_is_left_alone(place: Place, how: str) -> None:
+    repo, mine, other = place.repo, place.folder / "mine", place.folder / "other"
+    with repo.lock():
+        for path in (mine, other):
+            repo.create_branch(path.name, place.first, f"worktree {path.name}")
+            repo.add_worktree(path, path.name, f"worktree {path.name}")
+    for path in (mine, other):
+        repo.fill_worktree(path, place.first)
+    place.write({"work.txt": "not committed\n"}, other)
+    with repo.lock():
+        repo.check_owner(mine, "worktree mine")
+        with pytest.raises(GitError, match="is the worktree of worktree mine, not of worktree 7: it was left alone"):
+            repo.check_owner(mine, "worktree 7")
+        if how == "link":
+            mine.rename(place.folder / "away")
+            mine.symlink_to(other)
+        elif how == "git file":
+            (mine / ".git").write_text((other / ".git").read_text())
+        else:
+            mine.rename(place.folder / "away")
+            other.rename(mine)
+        before = place.picture()
+        acts = [lambda: repo.check_owner(mine, "worktree mine")]
+        if how == "link":
+            acts += [lambda: repo.discard_changes(mine), lambda: repo.remove_worktree(mine)]
+        for act in acts:
+            with pytest.raises(GitError, match="it was left alone"):
+                act()
+        assert place.picture() == before
+    assert (mine / "work.txt" if how == "moved" else other / "work.txt").exists()
+
+
 def test_a_missing_folder_takes_only_its_own_entry_away(place: Place) -> None:
     mine, other = place.worktree("mine"), place.worktree("other")
     place.git("worktree", "unlock", str(other))  # prunable, if anybody pruned

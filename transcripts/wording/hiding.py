@@ -62,8 +62,8 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"(?i)(\blogin\s+\S+\s+password\s+)\S+"), rf"\1{HIDDEN}"),  # .netrc
     (re.compile(r"(?i)(\bpass(?:word|phrase) (?:is|was|to) [\"'`]?)[^\s\"'`]+"), rf"\1{HIDDEN}"),
     # in addresses: user:password@, a token as the user, a token or signature as a parameter
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/]+(@)"), rf"\1{HIDDEN}\2"),
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[A-Za-z0-9_-]{16,}(@)"), rf"\1{HIDDEN}\2"),
+    (re.compile(r"((?<![a-z0-9+.-])[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/]+(@)"), rf"\1{HIDDEN}\2"),
+    (re.compile(r"((?<![a-z0-9+.-])[a-z][a-z0-9+.-]*://)[A-Za-z0-9_-]{16,}(@)"), rf"\1{HIDDEN}\2"),
     (
         re.compile(r"(?i)([?&#](?:[\w-]*(?:token|key|secret|signature|password|auth)|sig|sas)=)[^\s&#\"']+"),
         rf"\1{HIDDEN}",

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .base import _FULL_ID
 from .command import SLOW, readable
 from .errors import GitError, RefMoved, named
 from .worktree import Worktrees
@@ -21,6 +22,9 @@ PRIVATE = "refs/flower/"
 
 # Commits that only these files remember while something is under way.
 _POINTERS = ("MERGE_HEAD", "rebase-merge/orig-head", "rebase-apply/orig-head", "rebase-merge/autostash")
+
+_LOG_READ = 256 * 1024  # bytes of a worktree's logs/HEAD: some 1,500 moves
+_MOST_LEFT_BEHIND = 1000  # commits
 
 
 class Capture(Worktrees):
@@ -31,8 +35,9 @@ class Capture(Worktrees):
 
         `ref` is a private one (refs/flower/captured/…). Returns the commit id, or None when there is nothing that
         would be lost. With nothing uncommitted, HEAD itself is saved if it is not yet in `merged_into` (by default:
-        in no branch or tag). What `ref` held before stays reachable from the new commit. GitError when something
-        cannot be saved this way (repositories inside the worktree); the rest is saved even then.
+        in no branch or tag); so are commits that were left behind on a detached HEAD. What `ref` held before stays
+        reachable from the new commit. GitError when something cannot be saved this way (repositories inside the
+        worktree); the rest is saved even then.
         """
         self._require_lock()
         if not self._full_ref(ref).startswith(PRIVATE):
@@ -44,6 +49,7 @@ class Capture(Worktrees):
         before = self._commit_of(ref)
         files, index, problem = self._trees(worktree_path, git_dir, head)
         pointers = [self._commit_of(line) for name in _POINTERS for line in _lines(git_dir / name)]
+        pointers += self._left_behind(git_dir)
         kept = [sha for sha in dict.fromkeys(pointers) if sha and sha != head]
         commit = self._saved(head, (files, index), kept, before, merged_into)
         if commit and commit != before:
@@ -56,6 +62,23 @@ class Capture(Worktrees):
             raise GitError(f"git could not save everything in {worktree_path} ({problem}); {rest}", stderr=problem)
         return commit
 
+    def _left_behind(self, git_dir: Path) -> list[str]:
+        """Commits where HEAD once was, detached, and that nothing leads to any more: the newest of each line.
+
+        What a branch's reflog has is not lost with the worktree: an amended commit is no find.
+        """
+        ids = [oid for line in _last_lines(git_dir / "logs" / "HEAD") for oid in line.split(" ", 2)[:2]]
+        wanted = [oid for oid in dict.fromkeys(ids) if _FULL_ID.fullmatch(oid) and oid.strip("0")]
+        if not wanted:
+            return []
+        # --single-worktree: the HEADs of other worktrees, and their reflogs, go with those.
+        reached = ("--not", "--single-worktree", "--all", "--reflog")
+        asked = ("rev-list", "--parents", "--ignore-missing", f"--max-count={_MOST_LEFT_BEHIND}", "--stdin", *reached)
+        lines = self._git(*asked, stdin="\n".join(wanted).encode(), timeout=SLOW).text.splitlines()
+        found = [line.split(" ") for line in lines]
+        inner = {parent for _, *parents in found for parent in parents}
+        return [oid for oid, *_ in found if oid not in inner]
+
     def _saved(
         self, head: str, trees: tuple[str, str], kept: list[str], before: str | None, merged_into: str | None
     ) -> str | None:
@@ -66,6 +89,8 @@ class Capture(Worktrees):
             parents.append(self._commit_tree(index, [head], "flower: what was staged"))
         parents += [sha for sha in kept if sha not in parents]
         if files == clean and len(parents) == 1:
+            if before and self._is_this(before, files, parents):
+                return before  # what it was made for, it has made reachable
             return self._unmerged(head, before, merged_into)
         if before and self._is_this(before, files, parents):
             return before  # saved by an earlier try
@@ -108,20 +133,22 @@ class Capture(Worktrees):
             staged = self._git("write-tree", cwd=worktree_path, env=env, ok=(0, 128))
             index = staged.text if staged.returncode == 0 else self._tree_of(head)
             self._see_everything(worktree_path, env)
-            # One file that cannot be read must not cost the others.
-            wanted = ("add", take, "--ignore-errors", "--", ".")
+            # One file that cannot be read must not cost the others; work outside of a sparse cone is work.
+            wanted = ("add", take, "--sparse", "--ignore-errors", "--", ".")
             added = self._git(*wanted, cwd=worktree_path, env=env, ok=(0, 1), timeout=SLOW)
             problem = (added.stderr.strip() or "no reason given") if added.returncode else ""
             return self._git("write-tree", cwd=worktree_path, env=env).text, index, problem
 
     def _see_everything(self, worktree_path: Path, env: dict[str, str]) -> None:
-        """Drop "assume unchanged" marks in the copied index: under them, edits would not be seen."""
+        """Drop the marks in the copied index under which git would not look at files: "assume unchanged", and "skip
+        worktree" where there is a file (where there is none, a sparse checkout has left it out: nobody deleted it)."""
         listed = self._git("ls-files", "-v", "-z", cwd=worktree_path, env=env).fields
-        hidden = [line[2:] for line in listed if line[:1].islower()]
-        if hidden:
-            names = b"".join(os.fsencode(name) + b"\0" for name in hidden)
-            wanted = ("update-index", "--no-assume-unchanged", "-z", "--stdin")
-            self._git(*wanted, cwd=worktree_path, env=env, stdin=names)
+        assumed = [line[2:] for line in listed if line[:1].islower()]
+        skipped = [line[2:] for line in listed if line[:1] in "Ss" and os.path.lexists(worktree_path / line[2:])]
+        for mark, paths in (("--no-assume-unchanged", assumed), ("--no-skip-worktree", skipped)):
+            if paths:
+                names = b"".join(os.fsencode(path) + b"\0" for path in paths)
+                self._git("update-index", mark, "-z", "--stdin", cwd=worktree_path, env=env, stdin=names)
 
     def _tree_of(self, commit: str) -> str:
         return self._git("rev-parse", f"{commit}^{{tree}}").text
@@ -159,6 +186,18 @@ class Capture(Worktrees):
             if existed:
                 shutil.copy2(source, copy)  # with its time: git tells by it which entries to look at again
             yield {"GIT_INDEX_FILE": str(copy)}, existed
+
+
+def _last_lines(file: Path) -> list[str]:
+    """The last whole lines of a log, of at most _LOG_READ bytes."""
+    try:
+        with file.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - _LOG_READ))
+            text = stream.read().decode(errors="replace")
+    except OSError:
+        return []
+    return text.split("\n")[1 if size > _LOG_READ else 0 :]
 
 
 def _lines(file: Path) -> list[str]:

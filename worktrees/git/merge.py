@@ -80,7 +80,8 @@ class Merging(Worktrees):
         """Move `ref` (a full name) from commit `old` to `new`, or raise RefMoved and change nothing. Needs the lock.
 
         `reason` goes to the reflog. GitError when another worktree than the main one has that branch checked out:
-        its files would suddenly show the reverse of the change.
+        its files would suddenly show the reverse of the change. GitError also while somebody rebases it in the main
+        checkout, or is in the middle of a merge or the like there: git would then refuse to end what they began.
         """
         self._require_lock()
         name, reason = self._full_ref(ref), self._line(reason, "the reason")
@@ -91,6 +92,10 @@ class Merging(Worktrees):
             branch = name.removeprefix("refs/heads/")
             if user := self._user_of(branch, but_main=True):
                 raise GitError(f"{branch} is checked out in the worktree {user}: it must not be moved under it")
+            if what := self._busy_on(branch):
+                raise GitError(
+                    f"a {what} on {branch} is under way in {self.path}: finish or abort it there, then try again"
+                )
         try:
             self._git("update-ref", "--create-reflog", "-m", reason, name, new, old)
         except GitError as error:

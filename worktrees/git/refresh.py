@@ -179,16 +179,21 @@ class Refreshing(Capture, History):
         return sorted(readable(name) for name in files)
 
     def _untracked_in_the_way(self, changes: list[_Change], index: Mapping[str, _Entry | None]) -> set[str]:
-        """Untracked and ignored files where NEW brings a file or a folder."""
+        """Untracked and ignored files where NEW brings a file or a folder, and whatever stands for a folder of either.
+
+        The latter also where OLD has the path: git follows a symlink to a folder when it compares the file behind it,
+        and then replaces the link.
+        """
         in_old = {change.path for change in changes if change.old}
         found: set[str] = set()
         for change in changes:
-            if change.new is None or change.old is not None or index[change.path] is not None:
-                continue
             if (obstacle := self._obstacle(change.path)) is not None:
                 if obstacle not in in_old:
                     found.add(obstacle)
-            elif self._is_folder(change.path):
+                continue
+            if change.new is None or change.old is not None or index[change.path] is not None:
+                continue
+            if self._is_folder(change.path):
                 # OLD's folder becomes a file: what else is in it?
                 inside = {name for name in self._inside(change.path) if name not in in_old}
                 found |= inside

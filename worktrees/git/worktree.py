@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -137,7 +137,7 @@ class Worktrees(Base):
         return WorktreeStatus(
             head=head,
             branch=branch,
-            in_progress=next((word for name, word in _IN_PROGRESS.items() if (git_dir / name).exists()), None),
+            in_progress=_in_progress(git_dir),
             staged=found.staged,
             unstaged=found.unstaged,
             untracked=found.untracked,
@@ -216,6 +216,13 @@ class Worktrees(Base):
         files = ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START")
         named_there = (_read(git_dir / name) for name in files)
         return [name.removeprefix("refs/heads/") for name in named_there if name]
+
+    def _busy_on(self, branch: str) -> str | None:
+        """What somebody is in the middle of on `branch` in the main checkout ("rebase", "merge", …); or None."""
+        main = self.worktrees()[0]
+        if branch != main.branch and branch not in self._suspended(main):
+            return None
+        return _in_progress(self._git_dir_of(main.path))
 
     # -- worktrees -------------------------------------------------------------------------------------------------
 
@@ -316,6 +323,30 @@ class Worktrees(Base):
         with locks.one_of(slots, timeout, busy) as fd:
             yield fd
 
+    def check_owner(self, path: Path, owner: str) -> None:
+        """GitError when the folder at `path` is not the worktree any more that was made there for `owner`.
+
+        Agents may do with their folder what they like: one that is a link now, or whose `.git` names another worktree,
+        would lead us into somebody else's work. No folder at all is fine.
+        """
+        self._not_a_link(path)
+        entry = self._registered(path)
+        if entry is None or not (path / ".git").exists():
+            return
+        git_dir = self._git_dir_of(path)
+        back = _read(git_dir / "gitdir")
+        if back is None or not _same(git_dir / back, path / ".git"):
+            raise GitError(
+                f"{path} uses the register entry {git_dir.name}, which is another worktree's: it was left alone"
+            )
+        reason = entry.lock_reason or ""
+        if reason.startswith(_MARK) and reason != _MARK + owner:
+            raise GitError(f"{path} is the worktree of {reason.removeprefix(_MARK)}, not of {owner}: it was left alone")
+
+    def _not_a_link(self, path: Path) -> None:
+        if path.is_symlink():
+            raise GitError(f"{path} is a link to another folder, not a worktree: it was left alone")
+
     def remove_worktree(self, path: Path) -> None:
         """Remove a linked worktree that holds nothing unsaved. Needs the lock. Gone already is fine.
 
@@ -324,6 +355,7 @@ class Worktrees(Base):
         Ignored files go with it; so does what only `capture` would keep.
         """
         self._require_lock()
+        self._not_a_link(path)
         entry = self._registered(path)
         if entry is None:
             if os.path.lexists(path):
@@ -361,6 +393,7 @@ class Worktrees(Base):
     def discard_changes(self, worktree_path: Path) -> None:
         """Throw away what is uncommitted or untracked in a linked worktree. Needs the lock. Only after `capture`."""
         self._require_lock()
+        self._not_a_link(worktree_path)
         entry = self._registered(worktree_path)
         if entry is None or entry.is_main:
             raise GitError(f"{worktree_path} is not a linked worktree of {self.path}: it was left alone")
@@ -368,7 +401,11 @@ class Worktrees(Base):
         self._git("clean", "-ffdq", cwd=worktree_path, timeout=SLOW)
 
     def remove_scratch(self, path: Path) -> None:
-        """Remove a worktree of `add_scratch` with whatever the gates left in it. Needs the lock. Gone is fine."""
+        """Remove a worktree of `add_scratch` with whatever the gates left in it. Needs the lock. Gone is fine.
+
+        GitError when something cannot be deleted (a gate that runs containers leaves files of other users); the rest is
+        gone then, and the register still says whose it is.
+        """
         self._require_lock()
         entry = self._registered(path)
         if entry is None:
@@ -379,12 +416,33 @@ class Worktrees(Base):
             raise GitError(f"{path} is not a scratch worktree of flower: it was left alone")
         # First the files: if we are killed in between, the register still says whose they are.
         if path.is_dir() and not path.is_symlink():
-            _make_removable(path)
-            for child in path.iterdir():
-                if child.name == ".git":
-                    continue
-                shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
+            _empty(path)
         self._git("worktree", "remove", "-f", "-f", "--", str(entry.path), timeout=SLOW)
+
+
+def _in_progress(git_dir: Path) -> str | None:
+    return next((word for name, word in _IN_PROGRESS.items() if (git_dir / name).exists()), None)
+
+
+def _empty(folder: Path) -> None:
+    """Delete everything in `folder` but its `.git`: as much as possible, then GitError that names what is left."""
+    left: list[str] = []
+    try:
+        _make_removable(folder)
+        for child in folder.iterdir():
+            if child.name == ".git":
+                continue
+            if child.is_dir() and not child.is_symlink():
+                shutil.rmtree(child, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    child.unlink()
+            if os.path.lexists(child):
+                left.append(readable(child.name))
+    except OSError as error:
+        raise GitError(f"{folder} cannot be emptied: {error.strerror or error}") from error
+    if left:
+        raise GitError(f"{folder} still holds what flower may not delete: {named(left)}; remove it by hand")
 
 
 def _make_removable(folder: Path) -> None:
@@ -393,7 +451,8 @@ def _make_removable(folder: Path) -> None:
         for child in folders:
             inner = Path(name, child)
             if not inner.is_symlink():
-                inner.chmod(inner.stat().st_mode | 0o700)
+                with suppress(OSError):  # another user's: what can go goes all the same
+                    inner.chmod(inner.stat().st_mode | 0o700)
 
 
 def _read(path: Path) -> str | None:

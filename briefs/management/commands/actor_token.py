@@ -17,7 +17,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("ref", help="for example operator:mike or flower-orchestrator")
-        parser.add_argument("--kind", choices=[Actor.Kind.OPERATOR, Actor.Kind.AGENT])
+        parser.add_argument("--kind", choices=[Actor.Kind.OPERATOR.value, Actor.Kind.AGENT.value])
         parser.add_argument("--scope", choices=_SCOPES)
         parser.add_argument("--project", default="", metavar="SLUG", help="limit it to one project")
 

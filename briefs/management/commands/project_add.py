@@ -21,6 +21,10 @@ class Command(BaseCommand):
         parser.add_argument("--auto-merge", action="store_true", help="merge finished work without being asked")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not options["path"].strip():  # an unset variable of a script, which would mean this folder
+            raise CommandError("The path is empty; name the folder of a git repository.")
+        if not all(gate.strip() for gate in options["gate"]):
+            raise CommandError("A gate is empty; write the command that must exit 0 before a merge.")
         try:
             project = projects.add(
                 str(Path(options["path"]).expanduser().absolute()),
