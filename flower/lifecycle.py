@@ -37,7 +37,8 @@ class Table:
             raise Invalid(f"'{new}' is no {self.noun} status; it is one of {', '.join(sorted(self.moves))}.")
         if not self.may(old, new):
             legal = _or(words(state) for state in sorted(self.moves[old] - self.by_itself))
-            raise Conflict(f"{name} is {words(old)} and cannot become {words(new)}; from here it may become {legal}.")
+            rest = f"from here it may become {legal}" if legal else "that is its end"
+            raise Conflict(f"{name} is {words(old)} and cannot become {words(new)}; {rest}.")
 
 
 def table(noun: str, moves: Mapping[str, Iterable[str]], by_itself: Iterable[str] = ()) -> Table:
@@ -45,7 +46,7 @@ def table(noun: str, moves: Mapping[str, Iterable[str]], by_itself: Iterable[str
 
 
 def _or(choices: Iterable[str]) -> str:
-    *others, last = list(choices) or ["nothing"]
+    *others, last = list(choices) or [""]
     return f"{', '.join(others)} or {last}" if others else last
 
 
