@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from django.http import HttpResponse
 from django.shortcuts import redirect
@@ -52,7 +53,9 @@ def act(request: Request, found: Brief, panel: str, run: Callable[[], object]) -
     except Refusal as refusal:
         found.refresh_from_db()
         refused = Refused.of(refusal, panel, request)
-        return show_brief(request, found, refused=refused, status=refusal.status_code)
+        response = show_brief(request, found, refused=refused, status=refusal.status_code)
+        response["Flower-Refused"] = quote(refusal.sentence[:1000])  # said elsewhere if its panel is gone by now
+        return response
     if request.htmx:
         return show_brief(request, request.identity.find_brief(found.pk))
     return redirect(f"{found.get_absolute_url()}#{panel}")
