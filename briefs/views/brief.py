@@ -101,7 +101,15 @@ def _merged_into(request: Request, found: Brief) -> Brief | None:
 def note(request: Request, number: int) -> HttpResponse:
     found = request.identity.find_brief(number)
     actor = request.identity.actor
-    return act(request, found, "note", lambda: briefs.note(found, read(NoteForm(request.POST))["body"], actor=actor))
+    made: list[int] = []
+
+    def add() -> None:
+        made.append(briefs.note(found, read(NoteForm(request.POST))["body"], actor=actor))
+
+    response = act(request, found, "note", add)
+    if made:
+        response["Flower-Entry"] = str(made[0])  # for a page whose filter hides it
+    return response
 
 
 @require_POST
