@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from django.http import HttpResponse
 from django.shortcuts import redirect
@@ -52,7 +53,9 @@ def act(request: Request, found: Brief, panel: str, run: Callable[[], object]) -
     except Refusal as refusal:
         found.refresh_from_db()
         refused = Refused.of(refusal, panel, request)
-        return show_brief(request, found, refused=refused, status=refusal.status_code)
+        response = show_brief(request, found, refused=refused, status=refusal.status_code)
+        response["Flower-Refused"] = quote(refusal.sentence[:1000])  # said elsewhere if its panel is gone by now
+        return response
     if request.htmx:
         return show_brief(request, request.identity.find_brief(found.pk))
     return redirect(f"{found.get_absolute_url()}#{panel}")
@@ -98,7 +101,15 @@ def _merged_into(request: Request, found: Brief) -> Brief | None:
 def note(request: Request, number: int) -> HttpResponse:
     found = request.identity.find_brief(number)
     actor = request.identity.actor
-    return act(request, found, "note", lambda: briefs.note(found, read(NoteForm(request.POST))["body"], actor=actor))
+    made: list[int] = []
+
+    def add() -> None:
+        made.append(briefs.note(found, read(NoteForm(request.POST))["body"], actor=actor))
+
+    response = act(request, found, "note", add)
+    if made:
+        response["Flower-Entry"] = str(made[0])  # for a page whose filter hides it
+    return response
 
 
 @require_POST

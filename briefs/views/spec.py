@@ -25,6 +25,8 @@ from flower import markdown
 from flower.errors import Invalid, NotFound
 
 CONTENTS: Final = 4  # so many headings make a spec worth a table of contents
+LISTED: Final = 150  # of them; a table of contents that is longer leads nowhere
+DEEP: Final = 3_000  # characters: from within a longer spec one is led back to its parts
 LONG: Final = 12_000  # characters: a longer spec is folded, so that the trace stays within reach
 PROPOSED: Final = 5
 COMPARED: Final = 60_000  # characters of either side that a panel compares at once; the versions' page takes all
@@ -50,21 +52,27 @@ class Proposed:
 def spec_context(request: Request, found: Brief, refused: Refused | None) -> dict[str, Any]:
     look = markdown.look(found.spec)
     top = min((heading.level for heading in look.headings), default=1)
-    contents = [heading for heading in look.headings if heading.level <= top + 1][:40]
+    contents = [heading for heading in look.headings if heading.level <= top + 1]
     typed = refused.typed.get("spec", "") if refused and refused.panel == "spec" else ""
     plans = [_proposed(request, found, row) for row in _open(found)]
     decided = refused if refused and refused.panel.startswith("proposal-") else None
     return {
         "names": references.resolve(request.identity, found, [found.spec]),
         "entry": spec_entry(found),
-        "contents": [(heading, heading.level > top) for heading in contents] if len(contents) >= CONTENTS else [],
+        "contents": _contents(contents, top) if len(contents) >= CONTENTS else [],
+        "more_contents": max(0, len(contents) - LISTED),
         "tasks": (look.done, look.tasks),
+        "is_deep": len(found.spec) > DEEP or len(contents) > 3 * CONTENTS,
         "is_long": len(found.spec) > LONG,
         "differs": _compare(found.spec, typed) if typed and refused and refused.stale else [],
         "proposed": plans,
         "too_late": decided if decided and decided.panel not in {plan.panel for plan in plans} else None,
         "refining": refining_context(found),
     }
+
+
+def _contents(headings: list[markdown.Heading], top: int) -> list[tuple[markdown.Heading, bool]]:
+    return [(heading, heading.level > top) for heading in headings[:LISTED]]
 
 
 def _open(found: Brief) -> list[Proposal]:

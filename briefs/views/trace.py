@@ -90,11 +90,13 @@ def fold(entries: list[TraceEntry]) -> list[TraceEntry | Run]:
 @require_safe
 def trace(request: Request, number: int) -> HttpResponse:
     """``?before=SEQ``: the next page of earlier entries. ``?after=SEQ``: what a page without a socket has missed.
-    ``?from=SEQ&to=SEQ``: these, newest first and folded, for a page on which a run came one by one."""
+    ``?from=SEQ&to=SEQ``: these, newest first and folded, for a page on which a run came one by one; with
+    ``&aside=1`` they are shown in spite of the page's filter, and say so."""
     found = request.identity.find_brief(number)
     first, last = _number(request, "from"), _number(request, "to")
     if first is not None and last is not None:
-        return show(request, "briefs/_entries.html", {"brief": found, **_between(request, found, first, last)})
+        context = {"brief": found, "aside": "aside" in request.GET, **_between(request, found, first, last)}
+        return show(request, "briefs/_entries.html", context)
     after = _number(request, "after")
     if after is None:
         return show(request, "briefs/_entries.html", {"brief": found, **trace_context(request, found)})
@@ -137,6 +139,7 @@ def trace_context(request: Request, found: Brief) -> dict[str, Any]:
         "earlier": shown[-1].seq if len(entries) > ON_A_PAGE else None,
         "last_seq": found.trace_seq if chosen or before is not None or not shown else shown[0].seq,
         "chosen": chosen,
+        "count": TraceEntry.objects.filter(brief=found, **chosen.conditions).count() if chosen else found.trace_seq,
     }
 
 

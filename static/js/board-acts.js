@@ -1,7 +1,7 @@
 // Forms with data-acts are sent from here; what is refused is said where the hand was, and changes nothing. A row's
 // "move to" opens as a menu beside it instead of a page.
 import { announce, show } from "./board-show.js";
-import { say } from "./messages.js";
+import { say, settle } from "./messages.js";
 
 export async function act(url, data, place) {
   for (const old of document.querySelectorAll(".refused[data-local]")) old.remove();
@@ -14,6 +14,7 @@ export async function act(url, data, place) {
   }
   if (said.error) refuse(place, said.error);
   else {
+    settle();
     announce(said.said);
     await show({ flash: true });
   }
@@ -22,15 +23,25 @@ export async function act(url, data, place) {
 
 function refuse(place, sentence) {
   if (!place?.isConnected) { say(sentence); return }
-  const told = document.createElement("div");
+  const told = document.createElement("div"), words = document.createElement("span"), button = document.createElement("button");
   told.className = "refused";
   told.setAttribute("role", "alert");
   told.dataset.local = "";
-  told.textContent = sentence;
+  words.textContent = sentence;
+  button.type = "button";
+  button.className = "x";
+  button.setAttribute("aria-label", "Dismiss");
+  button.textContent = "×";
+  button.addEventListener("click", () => told.remove());
+  told.append(words, button);
   const after = place.matches(".column, .where") ? place.querySelector("h2, .kicker") : null;
   if (after) after.after(told); else place.append(told);
   told.scrollIntoView({ block: "nearest" });
 }
+
+document.addEventListener("keydown", event => {
+  if (event.key === "Escape" && !event.isComposing) for (const old of document.querySelectorAll(".refused[data-local]")) old.remove();
+});
 
 document.addEventListener("submit", async event => {
   const form = event.target, pressed = event.submitter;

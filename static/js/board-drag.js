@@ -17,8 +17,9 @@ document.addEventListener("dragstart", event => {
     card.classList.add("dragged");
     document.getElementById("columns").classList.add("dragging");
     for (const column of columns()) {
-      column.classList.toggle("home", column.dataset.status === card.dataset.status);
-      column.classList.toggle("illegal", !column.dataset.from.split(" ").includes(card.dataset.status));
+      const home = column.dataset.status === card.dataset.status;
+      column.classList.toggle("home", home);
+      column.classList.toggle("illegal", !home && !column.dataset.from.split(" ").includes(card.dataset.status));
     }
   });
 });

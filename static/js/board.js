@@ -5,5 +5,6 @@ import "./board-fold.js";
 import "./board-live.js";
 import "./board-pick.js";
 import "./board-walk.js";
+import "./drafts.js";
 import "./duplicates.js";
 import "./filters.js";

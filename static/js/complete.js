@@ -36,9 +36,8 @@ async function ask(query) {
     box.setAttribute("aria-expanded", "true");
   }
   list.innerHTML = html; // rendered and escaped by the server
-  at = 0;
+  place(query); // before anything in it is scrolled to: it stands at the page's end until then
   choose(0);
-  place(query);
 }
 
 const options = () => [...list.querySelectorAll("[role=option]")];
@@ -47,7 +46,9 @@ function choose(next) {
   at = (next + all.length) % all.length;
   all.forEach((option, index) => option.setAttribute("aria-selected", String(index === at)));
   box.setAttribute("aria-activedescendant", all[at].id);
-  all[at].scrollIntoView({ block: "nearest" });
+  const { offsetTop: top, offsetHeight: height } = all[at]; // the list is scrolled, the page never
+  if (top < list.scrollTop) list.scrollTop = top;
+  else if (top + height > list.scrollTop + list.clientHeight) list.scrollTop = top + height - list.clientHeight;
 }
 
 function take(option) {

@@ -23,7 +23,7 @@ function mark() {
   link.dataset.words = link.textContent;
   link.textContent = "copied";
 }
-document.addEventListener("htmx:oobAfterSwap", mark);
+document.addEventListener("htmx:load", mark);
 
 function unmark() {
   copied = null;

@@ -28,3 +28,8 @@ document.addEventListener("htmx:beforeOnLoad", event => {
     say("Your login is over. Log in in another tab, then try again; what you typed is still here.");
   }
 });
+// A refusal whose place is gone from the page (a question that somebody else answered) is said as a message.
+document.addEventListener("htmx:afterRequest", event => {
+  const said = decodeURIComponent(event.detail.xhr?.getResponseHeader("Flower-Refused") ?? "");
+  if (said && ![...document.querySelectorAll(".refused")].some(one => one.checkVisibility() && one.textContent.includes(said))) say(said);
+});

@@ -27,20 +27,23 @@ function fill() {
 }
 
 function go(to, push = true) {
-  if (to !== location.pathname + location.search) history[push ? "pushState" : "replaceState"](null, "", to);
+  const other = to !== location.pathname + location.search;
+  if (other) history[push ? "pushState" : "replaceState"](null, "", to);
   show();
+  return other;
 }
 
 if (form) {
-  let timer;
+  let timer, typing = false; // the first letters make a step in the history, those after it change that step
   const typed = field => field.matches("[type=search], #filter-actor");
   form.addEventListener("change", event => { if (!typed(event.target) || event.target.id === "filter-actor") { say(); go(address()) } });
   form.addEventListener("input", event => {
     if (event.target.type !== "search") return;
     clearTimeout(timer);
-    timer = setTimeout(() => go(address(), false), 250);
+    timer = setTimeout(() => { typing = go(address(), !typing) || typing }, 250);
   });
-  form.addEventListener("submit", event => { event.preventDefault(); clearTimeout(timer); go(address()) });
+  form.addEventListener("focusin", () => { typing = false });
+  form.addEventListener("submit", event => { event.preventDefault(); clearTimeout(timer); go(address(), !typing) });
   document.addEventListener("click", event => {
     const link = event.target.closest?.("a[data-go]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
@@ -50,5 +53,5 @@ if (form) {
     fill();
     show().then(() => { if (link.closest(".group, .columns, .pages")) scrollTo({ top: 0 }) });
   });
-  addEventListener("popstate", () => { fill(); show() });
+  addEventListener("popstate", () => { typing = false; clearTimeout(timer); fill(); show() });
 }

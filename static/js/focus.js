@@ -7,17 +7,17 @@ const nameOf = one => [one.tagName, one.className, one.name, one.value, one.getA
   one.tagName === "BUTTON" ? one.form?.getAttribute("action") : ""].join("\n");
 const kindOf = one => `${one.tagName}.${[...one.classList].filter(name => !name.startsWith("htmx-")).join(".")}`;
 
-function leave(panel) {
+export function leave(panel) {
   const at = document.activeElement;
   if (!panel?.contains?.(at) || at === document.body) return;
   const kind = kindOf(at), alike = [...panel.querySelectorAll(CAN)].filter(one => kindOf(one) === kind);
   left = { panel: panel.id, id: at.id, name: nameOf(at), kind, place: alike.indexOf(at), fold: at.closest("details[id]")?.id };
 }
 
-function arrive() {
-  const was = left;
+export function arrive() {
+  const was = left, at = document.activeElement;
   left = null;
-  if (!was || document.activeElement && document.activeElement !== document.body) return;
+  if (!was || at && at !== document.body && at.checkVisibility()) return;
   const panel = document.getElementById(was.panel), all = panel ? [...panel.querySelectorAll(CAN)] : [];
   const alike = was.kind === "BUTTON.x" ? all.filter(one => kindOf(one) === was.kind) : [];
   const same = was.id && document.getElementById(was.id) || all.find(one => nameOf(one) === was.name) || alike[Math.min(was.place, alike.length - 1)];
@@ -31,8 +31,6 @@ function arrive() {
   heading.focus({ preventScroll: true });
 }
 
-// keep.js comes first and may have said that this panel stays.
-document.addEventListener("htmx:oobBeforeSwap", event => { if (event.detail.shouldSwap) leave(event.detail.target) });
-document.addEventListener("htmx:oobAfterSwap", () => { if (left) arrive() });
+// For panels that are replaced; those that are merged say so themselves (keep.js).
 document.addEventListener("htmx:beforeSwap", event => { if (event.detail.shouldSwap && event.detail.target !== document.body) leave(event.detail.target) });
 document.addEventListener("htmx:afterSwap", () => { if (left) arrive() });

@@ -1,4 +1,5 @@
-// Messages go when they are dismissed; those that only say that something worked go by themselves.
+// Messages go when they are dismissed; those that only say that something worked go by themselves, and those that
+// something went wrong once something else was done.
 const region = document.getElementById("messages");
 document.addEventListener("click", event => {
   if (event.target.closest?.("[data-dismiss]")) event.target.closest(".message").remove();
@@ -7,7 +8,18 @@ function leave(root) {
   for (const message of root.querySelectorAll(".message.success")) setTimeout(() => message.remove(), 8000);
 }
 leave(region);
-new MutationObserver(() => leave(region)).observe(region, { childList: true });
+new MutationObserver(() => {
+  leave(region);
+  const said = new Set(); // the same once more is one message, the newest
+  for (const message of [...region.children].reverse()) if (said.has(message.textContent)) message.remove(); else said.add(message.textContent);
+}).observe(region, { childList: true });
+
+export function settle() {
+  for (const message of region.querySelectorAll(".message.error")) message.remove();
+}
+document.addEventListener("htmx:afterRequest", event => {
+  if (event.detail.successful && event.detail.requestConfig?.verb === "post") settle();
+});
 
 export function say(text, tags = "error") {
   if ([...region.children].some(message => message.firstChild.textContent === text)) return;

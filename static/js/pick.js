@@ -3,17 +3,18 @@
 let searched = 0;
 
 function listOf(input) {
-  let list = document.getElementById(input.getAttribute("aria-controls"));
+  let list = document.getElementById(`${input.id}-found`);
   if (!list) {
     list = document.createElement("ul");
     list.id = `${input.id}-found`;
+    list.dataset.local = "";
     list.className = "found";
     list.setAttribute("role", "listbox");
     list.setAttribute("aria-label", "Briefs that were found");
     list.hidden = true;
     input.after(list);
-    for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-controls": list.id, "aria-expanded": "false" })) input.setAttribute(name, value);
   }
+  if (!input.hasAttribute("aria-controls")) for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-controls": list.id, "aria-expanded": "false" })) input.setAttribute(name, value);
   return list;
 }
 
@@ -21,7 +22,9 @@ function show(input, open) {
   const list = listOf(input);
   list.hidden = !open;
   input.setAttribute("aria-expanded", String(open));
-  if (!open) mark(input, null);
+  if (open) return;
+  mark(input, null);
+  list.replaceChildren();
 }
 
 function mark(input, option) {
@@ -53,7 +56,7 @@ async function search(input) {
   if (!text) { show(input, false); return }
   const address = input.closest("[data-pick]").dataset.pick;
   const answer = await fetch(`${address}&q=${encodeURIComponent(text)}`, { headers: { "HX-Request": "true" } }).catch(() => null);
-  if (!answer?.ok || mine !== searched || !input.isConnected) return;
+  if (!answer?.ok || mine !== searched || !input.isConnected || input.value.trim() !== text) return;
   list.innerHTML = await answer.text(); // from the server, escaped there
   for (const option of list.querySelectorAll("[role=option]")) option.id = `${list.id}-${option.id}`;
   show(input, list.children.length > 0 && document.activeElement === input);

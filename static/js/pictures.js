@@ -27,6 +27,7 @@ function told(box, sentence) {
   const id = `${box.id}-upload`, words = document.getElementById(id) ?? document.createElement("div");
   words.id = id;
   words.className = "refused";
+  words.dataset.local = words.dataset.refusal = "";
   words.setAttribute("role", "alert");
   words.textContent = sentence;
   if (box.isConnected) box.after(words); else say(sentence);

@@ -33,6 +33,7 @@ document.addEventListener("click", event => {
   const pane = document.createElement("div");
   pane.id = `${box.id}-preview`;
   pane.className = "preview";
+  pane.dataset.local = "";
   pane.setAttribute("aria-label", "Preview");
   pane.setAttribute("role", "region");
   pane.tabIndex = 0;
@@ -45,4 +46,12 @@ document.addEventListener("input", event => {
   if (!box.dataset?.preview || !paneOf(box)) return;
   clearTimeout(timers.get(box));
   timers.set(box, setTimeout(show, PAUSE, box));
+});
+
+// A text that was sent is looked at no more.
+document.addEventListener("htmx:load", event => {
+  for (const pane of event.detail.elt.querySelectorAll(".preview[data-local]")) {
+    const box = document.getElementById(pane.id.replace(/-preview$/, ""));
+    if (box?.value === box?.defaultValue) pane.remove();
+  }
 });

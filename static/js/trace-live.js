@@ -19,17 +19,34 @@ if (trace) {
       const seq = Number(entry.dataset.seq);
       if (seq <= last || document.getElementById(entry.id)) continue;
       last = seq;
-      entry.classList.add("new");
-      trace.prepend(entry);
-      htmx.process(entry);
+      show(entry);
       added += 1;
     }
     if (!added) return;
-    document.querySelector("#trace-panel > .none")?.remove();
-    refresh(trace);
+    const shown = document.querySelector("[data-trace-shown]");
+    if (shown) shown.textContent = Number(shown.textContent) + added;
     reached(last);
     foldSoon();
   }
+
+  function show(entry) {
+    entry.classList.add("new");
+    trace.prepend(entry);
+    htmx.process(entry);
+    document.querySelector("#trace-panel > .none")?.remove();
+    refresh(entry);
+  }
+
+  // One's own note is shown, whatever is filtered: it says itself that it is hidden otherwise.
+  document.body.addEventListener("htmx:afterRequest", async event => {
+    const seq = event.detail.xhr?.getResponseHeader("Flower-Entry"), ask = `${trace.dataset.traceMissed}?from=${seq}&to=${seq}`;
+    if (!filter || !seq) return;
+    const get = async address => (await fetch(address, { headers: { "HX-Request": "true" } })).text();
+    if ((await get(ask + filter)).includes("data-seq")) return; // it comes by itself
+    const read = document.createElement("template");
+    read.innerHTML = await get(`${ask}&aside=1`); // from the server, as above
+    for (const entry of seqs(read.content)) if (!document.getElementById(entry.id)) show(entry);
+  });
 
   // --- runs: entries that say little by themselves are one line, as they are after a reload. The server makes it ---
   const RUN = 3, MOST = 200, LOOKED_AT = 60; // as in briefs/views/trace.py; how many lines from the newest on
@@ -103,6 +120,7 @@ if (trace) {
     since = undefined;
     htmx.ajax("GET", trace.dataset.panels, { swap: "none", target: "body" }).catch(() => {}); // away: asked for again when the socket is back
   }
+
   document.body.addEventListener("panels:stale", changed);
 
   // --- the socket ---

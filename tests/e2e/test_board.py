@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Faults
-from tests.system.running import Flower
+from tests.system.running import Flower, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -47,8 +47,15 @@ def test_a_card_is_dragged_where_it_may_go_and_refused_elsewhere(page: Page, mak
     expect(page.locator(f"#column-planned #brief-{number}")).to_be_visible()
     expect(page.locator("#board-says")).to_have_text(f"#{number} moved from idea to planned.")
     page.locator(f"#brief-{number}").drag_to(page.locator("#column-in_progress"))
-    expect(page.locator("#column-in_progress").get_by_role("alert")).to_contain_text("follows from dispatching")
+    refused = page.locator("#column-in_progress").get_by_role("alert")
+    expect(refused).to_contain_text("follows from dispatching")
     expect(page.locator(f"#column-planned #brief-{number}")).to_be_visible()
+    refused.get_by_role("button", name="Dismiss").click()
+    expect(refused).to_have_count(0)
+    page.locator(f"#brief-{number}").drag_to(page.locator("#column-in_progress"))
+    expect(refused).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(refused).to_have_count(0)
 
 
 def test_illegal_columns_step_back_while_a_card_is_dragged(page: Page, make):
@@ -56,6 +63,10 @@ def test_illegal_columns_step_back_while_a_card_is_dragged(page: Page, make):
     open_board(page, "?view=columns")
     page.locator(f"#brief-{number} .t").hover()
     page.mouse.down()
+    page.locator("#column-idea h2").hover()
+    page.locator("#column-idea h2").hover()
+    expect(page.locator("#column-idea")).to_have_class(re.compile(r"\bhome\b"))
+    expect(page.locator("#column-idea")).not_to_have_class(re.compile("illegal"))
     page.locator("#column-complete h2").hover()
     page.locator("#column-complete h2").hover()
     expect(page.locator("#column-complete")).to_have_class(re.compile(r"\billegal\b.*\bover\b"))
@@ -153,6 +164,37 @@ def test_filters_change_the_address_and_come_back_with_it(page: Page, make):
     expect(page.get_by_label("Capture a thought")).to_have_value("half typed")
 
 
+def test_back_leads_from_a_search_to_the_board(page: Page, make):
+    wanted, other = make("Quince jelly"), make("Medlar jelly")
+    open_board(page)
+    page.keyboard.press("/")
+    for typed in ("quin", "ce"):
+        page.keyboard.type(typed)
+        expect(page).to_have_url(re.compile(rf"q=\w*{typed}$"))
+    expect(page.locator(f"#brief-{other}")).to_have_count(0)
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"/briefs/$"))
+    expect(page.locator(f"#brief-{other}")).to_be_visible()
+    expect(page.get_by_role("searchbox")).to_have_value("")
+    page.go_forward()
+    expect(page.locator(f"#brief-{other}")).to_have_count(0)
+    expect(page.locator(f"#brief-{wanted}")).to_be_visible()
+
+
+def test_a_half_typed_thought_is_there_again(page: Page, make):
+    make("Some brief")
+    open_board(page)
+    thought = page.get_by_label("Capture a thought")
+    thought.fill("Half a thought")
+    until(lambda: page.evaluate("localStorage.getItem('draft:capture')"), "the draft to be kept")
+    page.reload()
+    expect(thought).to_have_value("Half a thought")
+    page.get_by_role("button", name="Capture & dispatch").click()
+    expect(page).to_have_title(re.compile("Half a thought"))
+    open_board(page)
+    expect(thought).to_have_value("")
+
+
 def test_a_view_is_saved_under_a_name(page: Page, make):
     make("For a view", "planned")
     open_board(page, "?status=planned")
@@ -182,6 +224,29 @@ def test_many_are_changed_at_once_and_the_refused_ones_say_why(page: Page, make)
     expect(page.locator(".pick:checked")).to_have_count(1)
     page.get_by_role("button", name="Choose none").click()
     expect(page.locator("#bulk")).to_be_hidden()
+
+
+def test_cancelling_many_names_them_and_asks(page: Page, make):
+    numbers = [make(f"Sloe {number}") for number in range(2)]
+    kept = make("Sloe kept")
+    open_board(page, "?q=Sloe")
+    for number in numbers:
+        page.locator(f"#brief-{number} .pick").check()
+    cancel, question = page.get_by_role("button", name="Cancel briefs"), page.get_by_role("dialog")
+    cancel.click()
+    expect(page.get_by_role("dialog", name="Cancel 2 briefs?")).to_be_visible()
+    expect(question.get_by_role("listitem")).to_have_text([f"#{numbers[1]} Sloe 1", f"#{numbers[0]} Sloe 0"])
+    page.keyboard.press("Escape")
+    expect(question).to_have_count(0)
+    expect(cancel).to_be_focused()
+    expect(page.locator(f"#brief-{numbers[0]}")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(question.get_by_role("button", name="Cancel them")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#messages")).to_contain_text("2 briefs: cancelled.")
+    for number in numbers:
+        expect(page.locator(f"#group-cancelled #brief-{number}")).to_be_visible()
+    expect(page.locator(f"#group-idea #brief-{kept}")).to_be_visible()
 
 
 def test_duplicates_are_offered_and_the_thought_continues_there(page: Page, make, flower):
@@ -240,6 +305,17 @@ def test_auto_dispatch_is_switched_on_a_planned_row(page: Page, make):
     expect(switch).to_have_attribute("aria-checked", "false")
     switch.click()
     expect(page.locator("#board-says")).to_have_text(f"Auto-dispatch of #{number} is on.")
+
+
+def test_auto_dispatch_is_switched_on_a_planned_card(page: Page, flower: Flower, token: str, make):
+    needed = make("To be done before")
+    number = make("A card that goes by itself", "planned")
+    flower.call(token, "brief_add_dependency", brief=number, depends_on=needed)
+    open_board(page, "?view=columns")
+    switch = page.locator("#column-planned").get_by_role("switch", name=f"Auto-dispatch #{number}")
+    for on in ("true", "false"):
+        switch.click()
+        expect(switch).to_have_attribute("aria-checked", on)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -132,3 +132,18 @@ def test_the_login_says_what_was_wrong(chromium, flower: Flower):
     assert ground(page) == "rgb(19, 18, 17)"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     context.close()
+
+
+def test_what_went_wrong_is_said_until_something_is_done(enter, brief: int):
+    page = enter()
+    page.goto(f"/briefs/{brief}/")
+    note, said = page.get_by_label("Add a note"), page.locator("#messages .error")
+    token = page.locator("#note [name=csrfmiddlewaretoken]").input_value()
+    make_old(page)
+    note.fill("at last")
+    note.press("Control+Enter")
+    expect(said).to_have_count(1)
+    page.locator("#note [name=csrfmiddlewaretoken]").evaluate("(input, old) => { input.value = old }", token)
+    note.press("Control+Enter")
+    expect(page.locator(".entry").first).to_contain_text("at last")
+    expect(said).to_have_count(0)

@@ -102,6 +102,61 @@ def test_participants_and_dispatch_follow_an_agent_that_claims(at: Page, flower:
     expect(at.locator(".requests .pill")).to_have_text("cancelled")
 
 
+def test_switches_follow_while_something_is_chosen_beside_them(at: Page, flower: Flower, tokens, brief: int):
+    agent, switch = at.get_by_label("Agent", exact=True), at.locator("#auto-dispatch")
+    agent.select_option("")
+    for on in ("true", "false", "true"):
+        switch.click()
+        expect(switch).to_have_attribute("aria-checked", on)
+        expect(agent).to_have_value("")
+    at.locator("#dispatch-more > summary").click()
+    at.get_by_label("Branch").fill("half/a-branch")
+    flower.call(tokens[0], "brief_link", brief=brief, kind="url", target="https://example.org/news")
+    expect(at.locator("#links").get_by_role("link", name="https://example.org/news")).to_be_visible()
+    expect(at.locator("#dispatch-more")).to_have_attribute("open", "")
+    expect(at.get_by_label("Branch")).to_have_value("half/a-branch")
+
+
+def test_no_agent_gets_a_spec_that_is_about_to_change(at: Page, flower: Flower, tokens, brief: int):
+    go, question = at.locator("#head .acts").get_by_role("button", name="Dispatch"), at.get_by_role("dialog")
+    expect(go).to_have_text("Dispatch · demo")
+    at.get_by_label("Agent", exact=True).select_option("")
+    expect(go).to_have_text("Dispatch")
+    at.keyboard.press("p")
+    at.get_by_label("Spec, in markdown").fill("Do it better.")
+    go.click()
+    expect(question).to_contain_text("The spec has changes that are not saved.")
+    at.keyboard.press("Escape")
+    expect(question).to_have_count(0)
+    expect(at.get_by_label("Spec, in markdown")).to_have_value("Do it better.")
+    at.locator("#dispatch-form").get_by_role("button", name="Dispatch").click()
+    question.get_by_role("button", name="Save the spec first").click()
+    expect(at.locator(".requests .pill")).to_have_text("queued")
+    (packet,) = flower.rows("select packet from dispatch_dispatchrequest where brief_id = ?", brief)[0]
+    assert "Do it better." in packet
+    expect(at.locator("#spec > .prose")).to_contain_text("Do it better.")
+
+
+def test_an_agent_is_sent_off_without_what_is_not_saved(at: Page, flower: Flower, tokens, brief: int):
+    at.get_by_label("Agent", exact=True).select_option("")
+    at.keyboard.press("p")
+    at.get_by_label("Spec, in markdown").fill("Do it better.")
+    at.locator("#head .acts").get_by_role("button", name="Dispatch").click()
+    at.get_by_role("button", name="Dispatch without it").click()
+    expect(at.locator(".requests .pill")).to_have_text("queued")
+    expect(at.get_by_label("Spec, in markdown")).to_have_value("Do it better.")
+    flower.call(tokens[0], "brief_update_spec", brief=brief, spec="Do it else.", base_version=1)
+    expect(at.locator("#spec-newer")).to_contain_text("operator:other saved v2")
+    expect(at.locator("#spec-newer").get_by_role("link", name="compare")).to_have_attribute(
+        "href", f"/briefs/{brief}/spec/versions/?old=1&new=2"
+    )
+    at.get_by_role("button", name="Save", exact=True).click()
+    expect(at.locator("#spec").get_by_role("alert")).to_contain_text("Somebody else changed the spec")
+    at.get_by_role("button", name="Save mine on top of v2").click()
+    expect(at.locator("#spec > .prose")).to_have_text("Do it better.")
+    expect(at.locator("#spec-newer")).to_have_count(0)
+
+
 def test_the_epic_is_set_and_left_in_a_field_that_can_be_read(at: Page, flower: Flower, tokens):
     epic = flower.call(tokens[0], "brief_create", body="The whole of it", project="sample")["brief"]
     related = at.locator("#relationships")

@@ -170,3 +170,101 @@ def test_entries_of_one_kind_fold_as_they_come(page: Page, flower: Flower, token
         "[...document.querySelectorAll('#trace > li')].map(line => line.querySelector('b').innerText)"
     )
     assert json.dumps(after) == json.dumps(live), "the page is as it is after a reload"
+
+
+# --- panels that change under somebody's hands ------------------------------------------------------------------------
+
+
+def news_come(page: Page, flower: Flower, token: str, brief: int) -> None:
+    """Something changed elsewhere, and every panel was asked for again."""
+    flower.call(token, "brief_link", brief=brief, kind="url", target="https://example.org/news")
+    expect(page.locator("#links").get_by_role("link", name="https://example.org/news")).to_be_visible()
+
+
+def test_a_refusal_and_a_half_typed_field_leave_the_panel_true(page: Page, flower: Flower, token, brief: int):
+    epic = flower.call(token, "brief_create", body="The epic of it")["brief"]
+    later = flower.call(token, "brief_create", body="Another epic")["brief"]
+    look_at(page, brief)
+    related = page.locator("#relationships")
+    related.get_by_text("Relate or merge").click()
+    needs, parent = related.get_by_label("Depends on"), related.get_by_label("Epic parent")
+    needs.fill(str(brief))
+    related.get_by_role("button", name="Add", exact=True).click()
+    expect(related.get_by_role("alert")).to_contain_text("circle")
+    news_come(page, flower, token, brief)
+    expect(related.get_by_role("alert")).to_be_visible()
+    expect(needs).to_have_value(str(brief))
+
+    parent.fill(str(epic))
+    related.get_by_role("button", name="Set", exact=True).click()
+    expect(related.get_by_role("link", name=f"#{epic} The epic of it")).to_be_visible()
+    expect(related.get_by_role("alert")).to_have_count(0)
+    expect(needs).to_have_value(str(brief))
+    needs.fill("half typ")
+    flower.call(token, "brief_set_parent", brief=brief, parent=later)
+    expect(related.get_by_role("link", name=f"#{later} Another epic")).to_be_visible()
+    expect(needs).to_have_value("half typ")
+    expect(needs).to_be_focused()
+    assert needs.evaluate("field => field.selectionStart") == len("half typ")
+
+
+def test_one_question_is_answered_while_another_answer_is_half_typed(page: Page, flower: Flower, token, brief: int):
+    asked = [
+        flower.call(token, "brief_ask", brief=brief, question=f"{words}?", options=["yes", "no"])["question"]
+        for words in ("First", "Second", "Third")
+    ]
+    cards = [f"#question-{number}" for number in asked]
+    look_at(page, brief)
+    first = page.locator(cards[0]).get_by_role("textbox")
+    first.fill("half an answer")
+    page.locator(cards[1]).get_by_role("button", name="yes").click()
+    expect(page.locator("#questions").locator(cards[1])).to_have_count(0)
+    expect(first).to_have_value("half an answer")
+
+    flower.call(token, "brief_answer", question=asked[0], answer="Done already.")
+    left = page.locator("#questions .left-over")
+    expect(left).to_contain_text("What you typed is still here")
+    expect(first).to_have_value("half an answer")
+    page.locator("#questions").locator(cards[0]).get_by_role("button", name="no").click()
+    expect(page.locator("#messages")).to_contain_text("answered")
+    expect(first).to_have_value("half an answer")
+    left.get_by_role("button", name="discard it").click()
+    expect(page.locator("#questions").locator(cards[0])).to_have_count(0)
+    page.locator(cards[2]).get_by_role("button", name="yes").click()
+    expect(page.locator("#questions")).to_be_hidden()
+
+
+def test_a_link_goes_while_another_is_typed(page: Page, flower: Flower, token: str, brief: int):
+    for name in "ab":
+        flower.call(token, "brief_link", brief=brief, kind="url", target=f"https://example.org/{name}")
+    look_at(page, brief)
+    links = page.locator("#links")
+    links.get_by_text("Add a link").click()
+    links.get_by_label("What", exact=True).fill("https://exa")
+    links.get_by_role("button", name="Remove the link to url https://example.org/a").click()
+    expect(links.locator("li", has_text="example.org/a")).to_have_count(0)
+    expect(links.locator("li", has_text="example.org/b")).to_be_visible()
+    expect(links.get_by_label("What", exact=True)).to_have_value("https://exa")
+
+
+def test_what_comes_into_the_panel_is_shown_while_the_spec_is_written(page: Page, flower: Flower, token, brief: int):
+    look_at(page, brief)
+    page.keyboard.press("p")
+    text = page.get_by_label("Spec, in markdown")
+    text.fill("one\n\ntwo, half typ")
+    flower.call(token, "brief_propose_plan", brief=brief, plan="one\n\ntwo\n\nfour")
+    plan = page.locator(".proposal")
+    expect(plan).to_be_visible()
+    plan.get_by_text("Refuse", exact=True).click()
+    plan.get_by_role("button", name="Refuse the plan").click()
+    expect(plan).to_have_count(0)
+    expect(text).to_have_value("one\n\ntwo, half typ")
+    flower.call(token, "brief_update_spec", brief=brief, spec="theirs", base_version=1)
+    expect(page.locator("#spec-newer")).to_contain_text("operator:other saved v2")
+    expect(text).to_have_value("one\n\ntwo, half typ")
+    text.fill("one\n\ntwo\n\nthree")  # as it was: then it is what is saved now
+    text.blur()
+    flower.call(token, "brief_append", brief=brief, body="news")
+    news_come(page, flower, token, brief)
+    expect(text).to_have_value("theirs")
+    expect(page.locator("#spec-newer")).to_have_count(0)
