@@ -97,11 +97,6 @@ class Brief(models.Model):
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
 
-    @property
-    def is_before_dispatch(self) -> bool:
-        """Whether it was not handed off yet and may be: now, or once it is planned."""
-        return self.status in {Status.IDEA, Status.REFINING, Status.PLANNED, Status.DEFERRED}
-
     def waits_for(self) -> list[str]:
         """Why the brief is blocked, a phrase each; empty when it is not. Blocked is derived, never a status."""
         waiting = [

@@ -59,7 +59,7 @@ def test_what_is_waited_for_is_a_link(said, shown):
     [
         ("idea", "No dependencies — dispatchable once planned.", "No dispatch requests yet — dispatch above"),
         ("planned", "No dependencies — dispatchable once planned.", "No dispatch requests yet — dispatch above"),
-        ("in_progress", "No dependencies.", "No dispatch requests yet — dispatch above"),
+        ("in_progress", "No dependencies — dispatchable once planned.", "No dispatch requests yet — dispatch above"),
         ("deferred", "No dependencies — dispatchable once planned.", "No dispatch requests yet."),
         ("complete", "No dependencies.", "It was never dispatched."),
         ("cancelled", "No dependencies.", "It was never dispatched."),

@@ -52,7 +52,7 @@ PANELS = {
         "Relationships",
         "epic parent",
         "depends on",
-        "No dependencies.",
+        "No dependencies — dispatchable once planned.",
     ],
     "participants": [
         "agents · waves",
