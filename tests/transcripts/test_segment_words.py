@@ -254,7 +254,7 @@ def test_a_push_behind_a_commit_with_a_long_message_is_seen():
     log.run("git commit -m \"$(cat <<'EOF'\nSubject\n\nBody; make test\nEOF\n)\" && git push", result="done")
     one = only(log.say("Fine."))
     assert one.outcome is not None
-    assert one.outcome.text == "Pushed."
+    assert one.outcome.text == "Committed “Subject” and pushed."
 
 
 def test_a_refused_command_counts_as_no_check():

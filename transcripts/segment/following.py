@@ -61,8 +61,11 @@ def next_steps(work: Work, *, is_last: bool) -> list[Line]:
     spoken = [step for step in work.steps if step.text.strip()]
     for step in spoken[-1:]:
         found += [Line(prose.ended(text), step.answer) for text in _announced(step.sentences)]
-    check = work.last_check
-    if check is not None and not check.passed:
+    if work.push and not work.push.went_through:
+        why = f": {prose.clipped(work.push.why, 100)}" if work.push.why else ""
+        text = f"Push {work.push.branch or 'the branch'} again, which was rejected{why}"
+        found.append(Line(prose.ended(text), work.push.event))
+    if check := work.failing:
         found.append(Line(f"Get {'the ' if check.what == 'build' else ''}{check.what} to pass again.", check.event))
     todos = work.open_todos if is_last else work.open_todos[:PASSED_ON]
     found += [Line(prose.ended(_shaped(prose.plain(todo.text))), work.todos_event) for todo in todos]

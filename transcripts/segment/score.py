@@ -90,7 +90,7 @@ class _Turns:
         for i, step in enumerate(steps):
             self.begins[i] = begin
             begin = i if step.prompt else begin
-        self.first_change = next((i for i, step in enumerate(steps) if step.changed), len(steps))
+        self.first_change = next((i for i, step in enumerate(steps) if step.aimed), len(steps))
 
     def score(self, gap: int, weights: Weights) -> float:
         """Of a prompt, from what it says, what it led to and what lies before."""
@@ -101,9 +101,9 @@ class _Turns:
             score += getattr(weights, name)
         if gap <= self.first_change < end:
             score += weights.first
-        if any(step.changed for step in steps[gap:end]):
+        if any(step.aimed for step in steps[gap:end]):
             score += weights.begins
-        if any(step.changed for step in steps[self.begins[gap] : gap]):
+        if any(step.aimed for step in steps[self.begins[gap] : gap]):
             score += weights.follows
         score += weights.later * (self.first_change < gap)
         score += weights.steered * (steps[gap - 1].prompt is not None)
@@ -129,4 +129,4 @@ class _Turns:
 
 
 def _files(steps: Sequence[Step]) -> set[str]:
-    return set().union(*(step.read | step.changed for step in steps))
+    return set().union(*(step.read | step.aimed for step in steps))

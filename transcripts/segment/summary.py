@@ -18,6 +18,7 @@ from .work import Check, Work
 OUTCOME: Final = 260  # characters of what is reported in an outcome
 SUMMARY: Final = 420
 ASKED: Final = 140
+_TRUNKS: Final = ("main", "master", "trunk", "develop")  # where a push is seen by everybody
 
 
 def words_of(work: Work, title: str) -> tuple[str, Line | None]:
@@ -63,18 +64,25 @@ def _results(work: Work, told: str) -> tuple[str, int]:
     """Commit, pull request and the last check, as far as they were not told."""
     parts: list[str] = []
     event = 0
-    if work.commits and not any(c.sha[:7] in told for c in work.commits):
+    if work.commits and not any(c.sha and c.sha[:7] in told for c in work.commits):
         telling = [c for c in work.commits if not c.subject.lower().startswith(("merge ", "wip"))] or work.commits
         last = telling[-1]
         more = f" and {len(work.commits) - 1} more" if len(work.commits) > 1 else ""
-        parts.append(f"committed {last.sha[:8]} “{prose.clipped(prose.plain(last.subject), 72)}”{more}")
+        name = f"{last.sha[:8]} " if last.sha else ""
+        parts.append(f"committed {name}“{prose.clipped(prose.plain(last.subject), 72)}”{more}")
         event = last.event
     if work.pull and f"#{work.pull[0]}" not in told:
         parts.append(f"opened PR #{work.pull[0]}")
         event = work.pull[1]
-    elif work.pushed and "push" not in told.lower():
-        parts.append("pushed")
-        event = work.pushed
+    if work.push and work.push.went_through and not work.pull and "push" not in told.lower():
+        parts.append(f"pushed to {work.push.branch}" if work.push.branch in _TRUNKS else "pushed")
+        event = work.push.event
+    if work.merged and "merge" not in told.lower():
+        parts.append(f"merged PR #{work.merged[0]}" if work.merged[0] else "merged the pull request")
+        event = work.merged[1]
+    if work.rebased and not re.search(r"\bre(?:bas|wr)", told, re.I):
+        parts.append("rebased")
+        event = event or work.rebased
     if work.replied and not re.search(r"\brepl(?:y|ied)", told, re.I):
         parts.append(work.replied[0])
         event = event or work.replied[1]
@@ -82,7 +90,11 @@ def _results(work: Work, told: str) -> tuple[str, int]:
     if check and not re.search(r"\bpass|\bgreen\b|\bfail", told, re.I):
         parts.append(f"{check.what} {'passed' if check.passed else 'failed'}")
         event = event or check.event
-    return (prose.ended(prose.sentence_case(_listed(parts))), event) if parts else ("", 0)
+    said = prose.ended(prose.sentence_case(_listed(parts))) if parts else ""
+    if work.push and not work.push.went_through:
+        said = f"{said} The push {f'of {work.push.branch} ' if work.push.branch else ''}was rejected.".strip()
+        event = work.push.event
+    return said, event
 
 
 def _deeds(work: Work) -> str:
@@ -99,21 +111,25 @@ def _deeds(work: Work) -> str:
         parts.append(f"read {_names(sorted(work.files, key=lambda file: -file.times))}")
     if len(work.commits) > 1:
         parts.append(f"made {len(work.commits)} commits")
-    if checked := _checked([check for check in work.checks if check.passed is not None]):
+    if checked := _checked([check for check in work.checks if check.passed is not None], work.failing):
         parts.append(checked)
     return prose.ended(prose.sentence_case(_listed(parts))) if parts else ""
 
 
-def _checked(known: Sequence[Check]) -> str:
+def _checked(known: Sequence[Check], failing: Check | None) -> str:
     """ "ran go test 4 times, at last passing"; a check is named where all were the same."""
     if not known:
         return ""
     names = {check.command for check in known}
     name = names.pop() if len(names) == 1 else ""
-    end = "passing" if known[-1].passed else "failing"
+    if not failing and not known[-1].passed:  # it failed, and something else showed later that it was dealt with
+        return f"ran {name or 'the checks'}{f' {len(known)} times' if len(known) > 1 else ''}"
+    end = "failing" if failing else "passing"
     if len(known) == 1:
         return f"ran {name or 'the checks'}, {end}"
     alike = len({check.passed for check in known}) == 1
+    if failing and known[-1].passed:  # of another kind
+        return f"ran the checks {len(known)} times, {failing.what} failing"
     return f"ran {name or 'the checks'} {len(known)} times, {'all' if alike else 'at last'} {end}"
 
 
