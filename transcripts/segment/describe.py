@@ -13,7 +13,7 @@ from .questions import open_questions
 from .steps import Step
 from .summary import words_of
 from .titles import title_for
-from .work import Work, work_of
+from .work import Work, is_in_the_middle, work_of
 
 
 def described(
@@ -47,7 +47,7 @@ def described(
         summary=summary,
         outcome=outcome,
         next_steps=next_steps(work, is_last=end == len(steps)) if end == len(steps) or following is not None else [],
-        key_decisions=decisions(work, before),
+        key_decisions=decisions(work, before, title),
         open_questions=open_questions(work, following),
         started_at=work.started_at,
         ended_at=work.ended_at,
@@ -65,7 +65,7 @@ def status_of(work: Work, *, is_last: bool) -> Status:
     fruitless = not work.changed and not work.commits
     if work.steps[-1].interrupted and not _had_closed(work):
         return Status.ABANDONED if fruitless else Status.PARTIAL
-    if is_last and _in_the_middle(work):
+    if is_last and is_in_the_middle(work):
         return Status.IN_PROGRESS
     if work.failing or (work.push and not work.push.went_through) or _broken_off(work):
         return Status.PARTIAL
@@ -78,15 +78,6 @@ def _had_closed(work: Work) -> bool:
         if event.agent or event.kind in (Kind.SYSTEM, Kind.TITLE, Kind.INTERRUPTION):
             continue
         return event.kind is Kind.ANSWER and event.text.rstrip(" \n)]*_`\"'”").endswith((".", "!", "?", "|"))
-    return False
-
-
-def _in_the_middle(work: Work) -> bool:
-    """Does the log end before the model closed its turn: at a prompt, a thought, a call or a result?"""
-    for event in reversed(work.events[work.first : work.last + 1]):
-        if event.agent or event.kind in (Kind.SYSTEM, Kind.TITLE, Kind.COMPACTION, Kind.INTERRUPTION):
-            continue
-        return event.kind is not Kind.ANSWER
     return False
 
 

@@ -15,6 +15,7 @@ from .git import Push, push_of
 from .history import commits_made
 from .messages import body_of
 from .outline import CommitMade, FileWork
+from .people import said_with_refusal
 from .shell import bare_command, is_running
 from .steps import Phase, Step, checking_parts, is_test
 
@@ -165,7 +166,7 @@ def work_of(events: Sequence[Event], steps: Sequence[Step], calls: dict[str, Eve
 
 def _count(work: Work, event: Event, sums: Counter[str]) -> None:
     work.prompts += event.kind in (Kind.PROMPT, Kind.COMMAND) and not event.agent
-    work.errors += event.is_error and event.kind in (Kind.RESULT, Kind.SYSTEM)
+    work.errors += event.is_error and event.kind in (Kind.RESULT, Kind.SYSTEM) and not said_with_refusal(event)
     if use := event.usage:
         sums.update(input=use.input, cache_written=use.cache_written, cache_read=use.cache_read, output=use.output)
 
@@ -175,6 +176,15 @@ def _span(work: Work, event: Event) -> None:
     if event.at is not None:
         work.started_at = event.at if work.started_at is None else min(work.started_at, event.at)
         work.ended_at = event.at if work.ended_at is None else max(work.ended_at, event.at)
+
+
+def is_in_the_middle(work: Work) -> bool:
+    """Does the log end before the model closed its turn: at a prompt, a thought, a call or a result?"""
+    for event in reversed(work.events[work.first : work.last + 1]):
+        if event.agent or event.kind in (Kind.SYSTEM, Kind.TITLE, Kind.COMPACTION, Kind.INTERRUPTION):
+            continue
+        return event.kind is not Kind.ANSWER
+    return False
 
 
 def _continued(call: Event, running: dict[str, str]) -> str:
