@@ -56,8 +56,8 @@ _DECISIONS_SECTION: Final = re.compile(
     re.I,
 )
 _SETTLED: Final = re.compile(
-    r"\b(?:deferred (?:to|until)|by design|declined|out of scope|left as[- ]is|won'?t fix"
-    r"|intentionally (?:not|left|kept))\b",
+    r"\b(?:deferred (?:to|until)|(?:(?<=[,;:(—–-] )|(?<=is )|(?<=are ))by design|declined|out of scope"
+    r"|left as[- ]is|won'?t fix|intentionally (?:not|left|kept))\b",
     re.I,
 )
 _WILL_NOT: Final = re.compile(

@@ -7,6 +7,7 @@ the same sizes. Cues of commits are strong where commits are seen, and nothing e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
@@ -15,6 +16,7 @@ from typing import Final
 from . import lexical
 from .prompts import Ask, kind_of
 from .steps import Step
+from .verbs import is_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ WINDOWS: Final = (4, 8)  # steps on each side whose words are compared
 RECENT: Final = 20  # steps before, whose files count as "of late"
 AHEAD: Final = 12  # steps of a turn that tell what it is about
 SETTLING: Final = 2  # steps after a commit that may still belong to it: the push, the closing words
+_ALSO: Final = re.compile(r"^(?:(?:also|and|then|so|plus|please|can you)\b[\s,]*)+", re.I)
 _KINDS: Final = {Ask.CONSENT: "consent", Ask.FOLLOW_UP: "follow_up", Ask.CORRECTION: "correction", Ask.ERRAND: "errand"}
 
 
@@ -97,8 +100,9 @@ class _Turns:
         steps, end = self.steps, self.ends[gap]
         prompt = steps[gap].prompt
         score = weights.prompt
-        if prompt is not None and (name := _KINDS.get(kind_of(prompt.text))):
-            score += getattr(weights, name)
+        kind = kind_of(prompt.text) if prompt is not None else None
+        if prompt is not None and kind in _KINDS and not (kind is Ask.FOLLOW_UP and _orders(prompt.text)):
+            score += getattr(weights, _KINDS[kind])
         if gap <= self.first_change < end:
             score += weights.first
         if any(step.aimed for step in steps[gap:end]):
@@ -126,6 +130,13 @@ class _Turns:
             if step.prompt:
                 return False
         return False
+
+
+def _orders(text: str) -> bool:
+    """ "Also add …": a new order, though it is added to others."""
+    return is_order(
+        re.sub(r"^(?:(?:also|and|then|so|plus|please|can you)\b[\s,]*)+", "", text, flags=re.I).split(" ", 1)[0]
+    )
 
 
 def _files(steps: Sequence[Step]) -> set[str]:
