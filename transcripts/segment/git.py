@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from transcripts.events import Event
@@ -50,6 +51,7 @@ class Push:
     event: int
 
 
+@lru_cache(maxsize=256)
 def bare_git(command: str) -> str:
     return _REDIRECTED.sub("", bare_command(command)) if "git" in command else ""
 

@@ -134,9 +134,7 @@ class _Turns:
 
 def _orders(text: str) -> bool:
     """ "Also add …": a new order, though it is added to others."""
-    return is_order(
-        re.sub(r"^(?:(?:also|and|then|so|plus|please|can you)\b[\s,]*)+", "", text, flags=re.I).split(" ", 1)[0]
-    )
+    return is_order(_ALSO.sub("", text).split(" ", 1)[0])
 
 
 def _files(steps: Sequence[Step]) -> set[str]:

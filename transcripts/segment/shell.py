@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _QUOTED: Final = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"?")
@@ -13,6 +14,7 @@ _RUNNING: Final = re.compile(
 COMMAND: Final = 4000  # characters of a command that are read
 
 
+@lru_cache(maxsize=256)
 def bare_command(command: str) -> str:
     """Without what is only text in it: strings, and documents after ``<<``."""
     return _QUOTED.sub("''", _DOCUMENT.sub("", command[:COMMAND]).split("<<", 1)[0])
