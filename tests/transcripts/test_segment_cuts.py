@@ -15,6 +15,7 @@ from transcripts.events import Event, Kind, Touch, Verb
 from transcripts.segment import Segment, Status, segment
 from transcripts.segment.cut import LONG, cuts, price
 from transcripts.segment.prompts import Ask, kind_of
+from transcripts.segment.score import gap_scores
 from transcripts.segment.steps import MAX_CALLS, Phase, steps_of
 
 
@@ -160,6 +161,15 @@ def test_corrections_consent_and_errands_open_no_segment(words):
     )
     piece(log, "billing")
     assert len(segment(log.events)) == 2
+
+
+def test_a_new_order_is_one_also_behind_also():
+    def score(words: str) -> float:
+        log = piece(Log(), "parser").ask(words).say("I start.").edit("src/tide.py")
+        steps = steps_of(log.events)
+        return gap_scores(steps)[next(i for i, step in enumerate(steps) if step.prompt and i)]
+
+    assert score("also add a tide table") > score("also that tide table, too")
 
 
 def test_closing_words_belong_to_what_was_committed():

@@ -116,8 +116,8 @@ def test_the_past_of_verbs():
         ("# ENT-12: Crash when the file is empty\n\nIt crashes.", "Fix: Crash when the file is empty"),
         ("why is this failing on Windows?", "Find out why this is failing on Windows"),
         ("do we need the lock file at all?", "Check whether we need the lock file at all"),
-        ("does the parser keep comments?", "Answer “does the parser keep comments?”"),
-        ("publish to npm failed in the last run", "Fix: publish to npm failed in the last run"),
+        ("does the parser keep comments?", "Does the parser keep comments?"),
+        ("publish to npm failed in the last run", "Publish to npm failed in the last run"),
     ],
 )
 def test_titles_from_prompts(prompt, title):
@@ -254,7 +254,7 @@ def test_a_push_behind_a_commit_with_a_long_message_is_seen():
     log.run("git commit -m \"$(cat <<'EOF'\nSubject\n\nBody; make test\nEOF\n)\" && git push", result="done")
     one = only(log.say("Fine."))
     assert one.outcome is not None
-    assert one.outcome.text == "Pushed."
+    assert one.outcome.text == "Committed “Subject” and pushed."
 
 
 def test_a_refused_command_counts_as_no_check():
@@ -374,7 +374,8 @@ def test_reports_and_plans_are_no_next_steps():
 def test_what_was_announced_and_done_is_told():
     log = Log().ask("more review comments").say("Now let me guard the lexer against empty input:").edit("lexer.py")
     one = only(log.say("Anything else?"))
-    assert one.summary == "Guarded the lexer against empty input. Changed lexer.py."
+    assert one.title == "Guard the lexer against empty input"
+    assert one.summary.endswith("Guarded the lexer against empty input. Changed lexer.py.")
 
 
 def test_a_check_must_be_a_command():

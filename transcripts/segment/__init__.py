@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final
 
 from transcripts.events import Event, Facts, Kind
 
 from .cut import cuts
 from .describe import described
-from .outline import CommitMade, FileWork, Line, Segment, Status
+from .outline import HORIZON, CommitMade, FileWork, Line, Segment, Status
 from .score import gap_scores
 from .steps import Phase, Step, steps_of
 
-__all__ = ["CommitMade", "FileWork", "Line", "Phase", "Segment", "Status", "segment"]
-
-HORIZON: Final = 40  # steps after a segment's end from which on nothing that comes may change it
+__all__ = ["HORIZON", "CommitMade", "FileWork", "Line", "Phase", "Segment", "Status", "segment"]
 
 
 def segment(events: Sequence[Event], facts: Facts | None = None, settled: Sequence[Segment] = ()) -> list[Segment]:

@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from transcripts.events import Kind
+from transcripts.events import Event, Kind
 
 from . import prose
+from .lexical import words
 from .outline import Line, distinct
+from .people import said_meanwhile, said_with_refusal
 from .prompts import Ask, kind_of, without_greeting
-from .verbs import POINTING, base_of, is_order, is_past
-from .wishes import headings
+from .verbs import POINTING, PRONOUNS, base_of, is_order, is_past
+from .wishes import bare, headings
 from .work import Work
 
 LENGTH: Final = 240  # characters of a line
@@ -40,6 +42,31 @@ _RULE: Final = re.compile(
     r"|the)|ignore|use \w+|by default)\b",
     re.I,
 )
+_CHOOSES: Final = re.compile(
+    r"^(?:(?:but|and|also|please|let'?s|yeah|yes|ok(?:ay)?)\W+)*(?:abandon|do(?:n'?t| not)|never|leave|drop|no need)\b"
+    r"|\b(?:instead of|rather than|must not|out of scope|not directly)\b",
+    re.I,
+)
+_WONDERS: Final = re.compile(
+    r"\b(?:is|are|does|do|did|was|were|would|should|could|can|has|have)n'?t (?:that|it|this|we|they|you|there)\b", re.I
+)
+_DECISIONS_SECTION: Final = re.compile(
+    r"^(?:(?:key |design |technical |architectural |user )*decisions?\b|declined|deferred|rejected|trade-?offs"
+    r"|out of scope|non-?goals|won'?t (?:do|fix))",
+    re.I,
+)
+_SETTLED: Final = re.compile(
+    r"\b(?:deferred (?:to|until)|(?:(?<=[,;:(—–-] )|(?<=is )|(?<=are ))by design|declined|out of scope"
+    r"|left as[- ]is|won'?t fix|intentionally (?:not|left|kept))\b",
+    re.I,
+)
+_WILL_NOT: Final = re.compile(
+    r"\b(?:I|we) (?:(?P<will>will not|won't|am not going to)|did not|didn't|chose not to)"
+    r" (?P<what>(?P<verb>\w+) .+)",
+    re.I,
+)
+_REASON: Final = re.compile(r"\b(?:because|since|as (?:it|that|this|the)|per|so that|to avoid|to keep)\b", re.I)
+_PROGRESS: Final = re.compile(r"\b(?:i'm|am|i am) (?:now |also )?\w+ing\b", re.I)
 _OPTION: Final = re.compile(r"^\s*\**(?:option )?([0-9a-d])\**[.):]\**\s+(.+)$", re.M | re.I)
 _PICK: Final = re.compile(
     r"^(?:option |#|number )?([0-9]|[a-d])\b[\s.,!)]*(?:please|then|is fine|sounds good)?\W*$", re.I
@@ -47,18 +74,21 @@ _PICK: Final = re.compile(
 _ANSWERED: Final = re.compile(r'"([^"\n]{4,300})"="([^"\n]{1,300})"')
 
 
-def decisions(work: Work, before: str) -> list[Line]:
-    """Real choices. ``before``: what the model said last before the segment, for an answer such as "2"."""
-    found = [*_of_people(work, before), *_of_model(work)]
+def decisions(work: Work, before: str, title: str = "") -> list[Line]:
+    """Real choices. ``before``: what the model said last before the segment, for an answer such as "2". What the
+    title says already is left out.
+    """
+    found = [*_of_people(work, before, title), *_of_sections(work), *_of_model(work)]
     return distinct(found)
 
 
-def _of_people(work: Work, before: str) -> Iterator[Line]:
+def _of_people(work: Work, before: str, title: str) -> Iterator[Line]:
     said = before
     for step in work.steps:
         if step.prompt is not None:
-            yield from _of_prompt(step.prompt.text, step.first_number, said, work.steps[0] is step)
+            yield from _of_prompt(step.prompt.text, step.first_number, said, title if work.steps[0] is step else None)
         said = step.text or said
+    yield from _of_remarks(work)
     for number in range(work.first, work.last + 1):
         event = work.events[number]
         if event.kind is Kind.RESULT and event.tool in ("AskUserQuestion", "request_user_input") and not event.is_error:
@@ -69,14 +99,58 @@ def _of_people(work: Work, before: str) -> Iterator[Line]:
             yield Line(f"Accepted the plan “{prose.clipped(name, 160)}”." if name else "Accepted the plan.", number + 1)
 
 
-def _of_prompt(text: str, number: int, before: str, opens: bool) -> Iterator[Line]:
+def _of_remarks(work: Work) -> Iterator[Line]:
+    """What people said when they refused a call, or while the model was at work."""
+    calls = {event.call: event for event in work.events[work.first : work.last + 1] if event.kind is Kind.CALL}
+    for number in range(work.first, work.last + 1):
+        event = work.events[number]
+        if told := said_with_refusal(event):
+            if not told.endswith("?") or _is_asked_for(told):
+                what = _named(calls.get(event.call))
+                yield Line(_quoting(f"Did not allow {what}", _first(told)), number + 1)
+        elif (told := said_meanwhile(work.events, number)) and _is_asked_for(told):
+            yield Line(_quoting("Asked meanwhile", _first(told)), number + 1)
+
+
+def _quoting(lead: str, text: str) -> str:
+    said = prose.clipped(text, 160)
+    said = said if said == text else f"{said} …"
+    return f"{lead}: “{said}”{'' if said.endswith(('?', '…', '!')) else '.'}"
+
+
+def _first(text: str) -> str:
+    """The first sentence that says something; a short text whole."""
+    whole = prose.plain(text[:1000])
+    if len(whole) <= 160:
+        return whole.rstrip(".")
+    return next((s.text for s in prose.sentences(text) if len(s.text.split()) > 2), whole).rstrip(".")
+
+
+def _is_asked_for(text: str) -> bool:
+    order = bare(text)
+    return len(text.split()) >= 3 and is_order(order.split(" ", 1)[0])
+
+
+def _named(call: Event | None) -> str:
+    if call is not None and call.command:
+        command = re.sub(r"^cd \S+ && ", "", " ".join(call.command.split()))
+        return f"“{prose.clipped(command, 48).rstrip(' &|;')}”"
+    if call is not None and call.touches:
+        return f"the edit of {call.touches[0].path.rsplit('/', 1)[-1]}"
+    return f"the call of {call.tool}" if call is not None and call.tool else "a call"
+
+
+def _of_prompt(text: str, number: int, before: str, title: str | None) -> Iterator[Line]:
+    """``title`` is given for the prompt that opens the segment: there only plain words of choice count."""
     if pick := _PICK.match(text.strip()):
         options = {key.lower(): what for key, what in _OPTION.findall(before)}
         if what := options.get(pick[1].lower()):
             yield Line(f"Chose option {pick[1]}: {prose.ended(prose.clipped(prose.plain(what), 160))}", number)
         return
-    if (opens and kind_of(text) not in (Ask.CORRECTION, Ask.CONSENT)) or len(text.split()) > RULE_WORDS:
-        return  # an order that opens a segment is its title
+    if len(text.split()) > RULE_WORDS:
+        return
+    is_order_of_all = title is not None and kind_of(text) not in (Ask.CORRECTION, Ask.CONSENT)
+    rule = _CHOOSES if is_order_of_all else _RULE
     if kind_of(text) is Ask.ERRAND:
         return
     for sentence in prose.sentences(text):
@@ -85,12 +159,18 @@ def _of_prompt(text: str, number: int, before: str, opens: bool) -> Iterator[Lin
             4 <= length <= 40
             and not sentence.text.endswith("?")
             and not _asks(sentence.text)
-            and _RULE.search(sentence.text)
+            and rule.search(sentence.text)
             and not _is_chat(sentence.text)
+            and not (is_order_of_all and _says(title or "", sentence.text))
         ):
             yield Line(
                 f"Asked for: “{prose.clipped(without_greeting(sentence.text).rstrip('.'), LENGTH - 20)}”.", number
             )
+
+
+def _says(title: str, text: str) -> bool:
+    own, known = set(words(text)), set(words(title))
+    return len(own & known) >= 0.6 * max(1, len(own))
 
 
 _CHAT: Final = re.compile(
@@ -101,20 +181,50 @@ _CHAT: Final = re.compile(
 
 
 def _asks(text: str) -> bool:
-    return kind_of(re.sub(r"^(?:(?:but|also|so|then|and|or)\s+)+", "", text, flags=re.I)) is Ask.QUESTION
+    return (
+        bool(_WONDERS.search(text))
+        or kind_of(re.sub(r"^(?:(?:but|also|so|then|and|or)\s+)+", "", text, flags=re.I)) is Ask.QUESTION
+    )
 
 
 def _is_chat(text: str) -> bool:
     return bool(_CHAT.match(text)) or "://" in text
 
 
+def _of_sections(work: Work) -> Iterator[Line]:
+    """Items below "Design decisions", in plans and in answers."""
+    for step in work.steps:
+        texts = [(step.statements, step.answer)]
+        if step.prompt is not None and "ecision" in step.prompt.text:
+            texts.append((prose.statements(step.prompt.text), step.first_number))
+        for found, number in texts:
+            for sentence in found:
+                is_one = sentence.is_item and not sentence.leads and _DECISIONS_SECTION.match(sentence.section)
+                if is_one and 3 <= len(sentence.text.split()) <= 45:
+                    yield Line(prose.ended(prose.clipped(sentence.text, LENGTH)), number)
+
+
+def _refused(text: str) -> str:
+    """ "I will not push to main because the rules forbid it": what the model did not do, and why."""
+    match = _WILL_NOT.search(text)
+    if match is None or not is_order(match["verb"]) or not _REASON.search(match["what"]):
+        return ""
+    return prose.clipped(f"{'Will' if match['will'] else 'Did'} not {match['what']}", LENGTH)
+
+
 def _of_model(work: Work) -> Iterator[Line]:
     for step in work.steps:
         for sentence in step.sentences:
+            if refused := _refused(sentence.text):
+                yield Line(prose.ended(refused), step.answer)
+                continue
+            if _SETTLED.search(sentence.text) and _stands_alone(sentence.text):
+                yield Line(prose.ended(prose.clipped(sentence.text, LENGTH)), step.answer)
+                continue
             if not (_OVER.search(sentence.text) or _DECIDED.search(sentence.text)):
                 continue
             text = _choosing(sentence.text)
-            if not 6 <= len(text.split()) <= 45 or text.endswith("?"):
+            if not 6 <= len(text.split()) <= 45 or text.endswith("?") or _PROGRESS.search(text):
                 continue
             first = text.split(" ", 1)[0]
             own = bool(_OURS.match(text)) or is_past(first) or is_order(first)
@@ -126,6 +236,13 @@ def _of_model(work: Work) -> Iterator[Line]:
             stands = (verb and verb not in _LOOKING and not POINTING.match(rest)) or _COMPARED.match(choice)
             if (weighed or decided) and stands and not _WAITING.search(choice) and not _ADVICE.search(choice):
                 yield Line(prose.ended(choice), step.answer)
+
+
+def _stands_alone(text: str) -> bool:
+    first, _, rest = text.partition(" ")
+    return 5 <= len(text.split()) <= 45 and not (
+        text.endswith("?") or PRONOUNS.match(first) or first.lower() in ("i'll", "i", "but", "and") or not rest
+    )
 
 
 _ASIDE: Final = re.compile(r"\([^)]*\)")

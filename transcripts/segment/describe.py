@@ -8,12 +8,12 @@ from transcripts.events import Event, Kind
 
 from .decisions import decisions
 from .following import next_steps
-from .outline import Segment, Status
+from .outline import HORIZON, Segment, Status
 from .questions import open_questions
 from .steps import Step
 from .summary import words_of
 from .titles import title_for
-from .work import Work, work_of
+from .work import Work, is_in_the_middle, work_of
 
 
 def described(
@@ -30,7 +30,8 @@ def described(
     ``name``: the program's own name for the session, for a segment that is all of it.
     """
     own = steps[at:end]
-    work = work_of(events, own, calls)
+    beyond = steps[end : end + HORIZON]
+    work = work_of(events, own, calls, beyond[-1].end - 1 if beyond else 0)
     before = next((step.text for step in reversed(steps[max(0, at - 3) : at]) if step.text), "")
     following = steps[end].prompt if end < len(steps) else None
     title = title_for(work, taken, name if at == 0 and end == len(steps) else "")
@@ -46,7 +47,7 @@ def described(
         summary=summary,
         outcome=outcome,
         next_steps=next_steps(work, is_last=end == len(steps)) if end == len(steps) or following is not None else [],
-        key_decisions=decisions(work, before),
+        key_decisions=decisions(work, before, title),
         open_questions=open_questions(work, following),
         started_at=work.started_at,
         ended_at=work.ended_at,
@@ -61,27 +62,22 @@ def described(
 
 def status_of(work: Work, *, is_last: bool) -> Status:
     """From facts: how the log ends, an interruption, the last check, an error of the service. Never from tone."""
-    step = work.steps[-1]
     fruitless = not work.changed and not work.commits
-    if step.interrupted:
+    if work.steps[-1].interrupted and not _had_closed(work):
         return Status.ABANDONED if fruitless else Status.PARTIAL
-    if is_last and _in_the_middle(work):
+    if is_last and is_in_the_middle(work):
         return Status.IN_PROGRESS
-    check = work.last_check
-    committed_after = check is not None and any(commit.event > check.event for commit in work.commits)
-    if check is not None and not check.passed and not committed_after:
-        return Status.PARTIAL
-    if _broken_off(work):
+    if work.failing or (work.push and not work.push.went_through) or _broken_off(work):
         return Status.PARTIAL
     return Status.DONE
 
 
-def _in_the_middle(work: Work) -> bool:
-    """Does the log end before the model closed its turn: at a prompt, a thought, a call or a result?"""
+def _had_closed(work: Work) -> bool:
+    """Was the turn over when somebody pressed Esc: the model's last words were whole, and no call was open?"""
     for event in reversed(work.events[work.first : work.last + 1]):
-        if event.agent or event.kind in (Kind.SYSTEM, Kind.TITLE, Kind.COMPACTION):
+        if event.agent or event.kind in (Kind.SYSTEM, Kind.TITLE, Kind.INTERRUPTION):
             continue
-        return event.kind is not Kind.ANSWER
+        return event.kind is Kind.ANSWER and event.text.rstrip(" \n)]*_`\"'”").endswith((".", "!", "?", "|"))
     return False
 
 

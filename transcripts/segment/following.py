@@ -9,8 +9,10 @@ from typing import Final
 from . import prose
 from .outline import Line, distinct
 from .said import as_report
+from .steps import Step
+from .turns import turns_of
 from .verbs import POINTING, is_order
-from .work import Work
+from .work import Work, is_in_the_middle
 
 LENGTH: Final = 240  # characters of a line
 PASSED_ON: Final = 1  # of the list of things to do, where another segment follows and goes on with it
@@ -34,9 +36,13 @@ _NEXT: Final = re.compile(
 )
 _LATER: Final = re.compile(
     r"\b(?:still needs? to|remains? to be|not yet (?:done|implemented|pushed|committed|merged|tested)"
-    r"|needs? to be (?:done|pushed|merged|committed|re-?run)|(?:in|as) a (?:separate|later|follow-?up) (?:pr|commit"
-    r"|change|session|step)|(?:for|as) a follow-?up|left for later|has(?:n't| not) been (?:pushed|committed|merged"
-    r"|tested))\b",
+    r"|needs? to be (?:done|pushed|merged|committed|re-?run)"
+    r"|(?:in|as) a (?:separate|later|follow-?up) (?:pr|commit|change|session|step)"
+    r"|(?:for|as|is) a (?:good |great )?follow-?up|(?:for|is) a separate (?:pr|issue|commit|change)"
+    r"|(?:not|n't) (?:been )?(?:fixed|implemented|tested|covered|handled) yet"
+    r"|(?:left|leave|keep) (?:\w+ ){1,4}for (?:later|now|a later|another)"
+    r"|(?:revisit|look at|handle|address|do) (?:\w+ ){1,4}later|left for later"
+    r"|has(?:n't| not) been (?:pushed|committed|merged|tested))\b",
     re.I,
 )
 
@@ -46,9 +52,14 @@ _OFFER: Final = re.compile(
     r"|ready (?:for me )?to) (?P<what>.+)\?$",
     re.I,
 )
+_IT_AS_PULL: Final = re.compile(r"(mark|merge|open|close|request|make) (?:it|this) ?(.*)", re.I)
+_AND: Final = re.compile(r"^(?:(?:and|also|so|yes|no|plus)\b,?\s+)+", re.I)
+_BACK: Final = re.compile(r"(?:but|that|this|it|they|these|those|which|there)(?:'s|\b)", re.I)
 _OWN_ACT: Final = re.compile(r"(?:now )?(?:let me|i'?ll|i'?d|i'?m|i)\b", re.I)
 _VAGUE: Final = re.compile(
-    r"\S+ (?:it|this|that|them|these|those|both|all|so)(?:\?|$| (?:that way|now|for you|here|too|first|as well))", re.I
+    r"\S+ (?:it|this|that|them|these|those|both|all|so)"
+    r"(?:\?|$| (?:that way|now|for you|here|too|first|as well|ready|up|in|on|and|with|to)\b)",
+    re.I,
 )
 _OBJECTS: Final = frozenset(
     {"the", "a", "an", "your", "and", "when", "once", "to", "with", "again", "both", "all", "any"}
@@ -59,21 +70,61 @@ def next_steps(work: Work, *, is_last: bool) -> list[Line]:
     """What the last words say or offer, what is open on the agent's own list, and a check that fails."""
     found: list[Line] = []
     spoken = [step for step in work.steps if step.text.strip()]
+    if is_last and (asked := _last_asked(work))[1]:
+        found.append(Line(f"Finish what was asked last: “{prose.clipped(asked[0], 140)}”.", asked[1]))
+    number = _number(work, spoken)
     for step in spoken[-1:]:
-        found += [Line(prose.ended(text), step.answer) for text in _announced(step.sentences)]
-    check = work.last_check
-    if check is not None and not check.passed:
+        found += [Line(prose.ended(text), step.answer) for text in _announced(step.sentences, number)]
+    for turn in turns_of(work.steps)[:-1]:
+        for step in [step for step in turn if step.text.strip()][-1:]:
+            found += [Line(prose.ended(text), step.answer) for text in _put_off(step.sentences)]
+    if work.push and not work.push.went_through:
+        why = f": {prose.clipped(work.push.why, 100)}" if work.push.why else ""
+        text = f"Push {work.push.branch or 'the branch'} again, which was rejected{why}"
+        found.append(Line(prose.ended(text), work.push.event))
+    if check := work.failing:
         found.append(Line(f"Get {'the ' if check.what == 'build' else ''}{check.what} to pass again.", check.event))
     todos = work.open_todos if is_last else work.open_todos[:PASSED_ON]
     found += [Line(prose.ended(_shaped(prose.plain(todo.text))), work.todos_event) for todo in todos]
     return distinct(found)
 
 
-def _announced(sentences: Sequence[prose.Sentence]) -> Iterator[str]:
+def _last_asked(work: Work) -> tuple[str, int]:
+    """The last prompt of the log, while the model is still at it or has not begun: its first words, and its event."""
+    step = next((step for step in reversed(work.steps) if step.prompt is not None), None)
+    opens = step is work.steps[0] and any(one.text for one in work.steps)  # then the title says it
+    if step is None or opens or step.prompt is None or not is_in_the_middle(work) or step.prompt.text.startswith("/"):
+        return "", 0
+    said = prose.plain(step.prompt.text[:1500]).rstrip(".")
+    if len(said) > 140:
+        said = next((one.text for one in prose.sentences(step.prompt.text) if len(one.text.split()) > 2), said)
+    return said, step.first_number if said and not said.endswith("?") else 0
+
+
+def _number(work: Work, spoken: Sequence[Step]) -> str:
+    """What "it" may be: the pull request of this work."""
+    if work.pull:
+        return f"PR #{work.pull[0]}"
+    found = re.findall(r"\b(?:PR|pull request) #(\d+)|/pull/(\d+)", spoken[-1].text) if spoken else []
+    return f"PR #{found[-1][0] or found[-1][1]}" if found else ""
+
+
+def _put_off(sentences: Sequence[prose.Sentence]) -> Iterator[str]:
+    """What the closing words of an earlier turn leave for later."""
+    for sentence in sentences:
+        text = _AND.sub("", sentence.text)
+        is_whole = 4 <= len(text.split()) <= 40 and not text.endswith("?") and not _BACK.match(text)
+        if is_whole and _LATER.search(text) and not _OWN_ACT.match(text):
+            yield _order(text)
+
+
+def _announced(sentences: Sequence[prose.Sentence], number: str) -> Iterator[str]:
     for place, sentence in enumerate(sentences):
-        text = sentence.text
+        text = _AND.sub("", sentence.text)
         if offer := _OFFER.match(text):
             what = offer["what"]
+            if number and (meant := _IT_AS_PULL.match(what)):
+                what = f"{meant[1]} {number} {meant[2]}"
             if is_order(what.split(" ", 1)[0]) and len(what.split()) > 1 and not _VAGUE.match(what):
                 yield _shaped(what.rstrip("?"))
             continue

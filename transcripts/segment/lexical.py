@@ -41,7 +41,7 @@ def terms(step: Step) -> Counter[str]:
     """The step's words: what was said, and the files that it touched, each file twice as heavy as a word."""
     said = f"{step.prompt.text[:TEXT] if step.prompt else ''} {step.text[:TEXT]}"
     found = Counter(_stem(word) for word in words(said))
-    for path in step.read | step.changed:
+    for path in step.read | step.aimed:
         name = path.rsplit("/", 1)[-1]
         found[f"/{name}"] += 2
         found.update(_stem(word) for word in words(name))

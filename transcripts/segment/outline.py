@@ -37,7 +37,7 @@ class FileWork:
 
 @dataclass(frozen=True, slots=True)
 class CommitMade:
-    sha: str
+    sha: str  # as git printed it; empty where it did not, or where a rebase has made it void
     subject: str
     event: int
 
@@ -74,6 +74,7 @@ class Segment:
         return self.usage.input + self.usage.cache_written + self.usage.output
 
 
+HORIZON: Final = 40  # steps after a segment's end from which on nothing that comes may change it
 TITLE: Final = 72  # characters
 FEWEST, MOST = 3, 12  # words of a title
 MOST_LINES: Final = 4  # of a kind in a segment: few and right rather than many

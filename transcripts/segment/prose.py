@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 SHORTENING: Final = 12  # characters before a full stop that tell whether it ends a sentence
@@ -14,6 +15,7 @@ _FENCE: Final = re.compile(r"^\s*(```|~~~)")
 _ITEM: Final = re.compile(r"^\s*(?:[-*+•]|\**\d{1,2}[.)]|[☀-➿⬀-⯿\U0001F300-\U0001FAFF]️?)\s+(?:\[[ xX]\]\s+)?")
 _HEADING: Final = re.compile(r"^\s*(?:#{1,6}\s+(?P<hash>.+?)\s*#*|\*\*(?P<bold>[^*]{3,80})\*\*:?)\s*$")
 _SKIP: Final = re.compile(r"^\s*(?:\||>|[-=*_─]{3,}\s*$|`?★|</?[a-z][\w-]*)")
+_RULE: Final = re.compile(r"\|(?:\s*:?-{2,}:?\s*\|)+\s*")
 _LINK: Final = re.compile(r"!?\[([^\]]{0,200})\]\(([^)]{0,400})\)")
 _NUMBERED: Final = re.compile(r"^(\**)\d{1,2}[.)]\s+(?=\S)")
 _BOLD: Final = re.compile(r"(\*\*|__)(?=\S)(.{1,200}?)(?<=\S)\1")
@@ -32,9 +34,12 @@ _DANGLING_WORDS: Final = (
     " their if when has have had already can will would should could may must not own each all other any some more "
     "another especially specifically also just only very we i you they like "
     "while so than then "
-    "into via not no do does about because since"
+    "into via not no do does about because since me us them him her what who whose get gets"
 )
 _DANGLING: Final = frozenset(_DANGLING_WORDS.split())
+_PROGRAMS: Final = frozenset(
+    {"git", "npm", "npx", "bun", "gh", "pip", "uv", "cargo", "pytest", "ruff", "mypy", "eslint"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Sentence:
     section: str = ""  # the heading above it
     is_item: bool = False
     leads: bool = False  # ends with a colon: the beginning of something that was left out
+    heading: bool = False
 
 
 def sentences(text: str) -> list[Sentence]:
@@ -57,7 +63,7 @@ def statements(text: str) -> list[Sentence]:
     for kind, block in _blocks(text[:LIMIT]):
         if kind == "heading":
             section, lead = plain(block).rstrip(":."), ""
-            found.append(Sentence(section, section, is_item=True, leads=True))
+            found.append(Sentence(section, section, is_item=True, leads=True, heading=True))
             continue
         for part in _split(plain(block)):
             leads = part.endswith((":", "："))
@@ -66,6 +72,19 @@ def statements(text: str) -> list[Sentence]:
             if len(part) > 2:
                 found.append(Sentence(part, lead or section if kind == "item" else section, kind == "item", leads))
     return found
+
+
+def tables(text: str) -> Iterator[tuple[list[str], list[list[str]]]]:
+    """The head and the rows of each table."""
+    lines = [line.strip() for line in text[:LIMIT].splitlines()]
+    for at, line in enumerate(lines):
+        if at and lines[at - 1].startswith("|") and _RULE.fullmatch(line):
+            rows = list(takewhile(lambda line: line.startswith("|"), lines[at + 1 :]))
+            yield _cells(lines[at - 1]), [_cells(row) for row in rows]
+
+
+def _cells(row: str) -> list[str]:
+    return [plain(cell) for cell in row.strip("|").split("|")]
 
 
 def plain(text: str) -> str:
@@ -77,9 +96,10 @@ def plain(text: str) -> str:
         text = _URL.sub(lambda m: _named(m[0]), text)
     if "*" in text or "__" in text:
         text = _ITALIC.sub(r"\1", _BOLD.sub(r"\2", text))
-    text = _SYMBOLS.sub("", text.replace("`", "").replace("**", ""))
+    text = _SYMBOLS.sub("", text.replace("**", ""))
     text = _ARROWS.sub(" → ", text.replace("’", "'"))
-    return re.sub(r"\s+([,.;:!?])(?=\s|$)", r"\1", " ".join(text.split())).strip(" -–—*")
+    text = re.sub(r"\s+([,;:!?])(?=\s|$)", r"\1", " ".join(text.split()))  # a dot may be code: `git checkout .`
+    return text.replace("`", "").strip(" -–—*")
 
 
 def clipped(text: str, limit: int, words: int = 1000) -> str:
@@ -92,7 +112,7 @@ def clipped(text: str, limit: int, words: int = 1000) -> str:
     breaks = [
         m.start()
         for m in re.finditer(
-            r"[,;:.!?](?=\s)|\s[–—-]\s|\s\(|\s(?:because|since|so that|but|which|where|when|while|and)\b", cut
+            r"[,;:.!?](?=\s)|\s[–—-]\s|\s\(|\s(?:because|since|so|but|which|where|when|while|and)\b", cut
         )
     ]
     if breaks and breaks[-1] >= 0.4 * len(cut):
@@ -109,7 +129,7 @@ def clipped(text: str, limit: int, words: int = 1000) -> str:
 def sentence_case(text: str) -> str:
     """Capital first, unless the first word is a name such as ``iPhone`` or ``go.mod``."""
     first = text.split(" ", 1)[0]
-    if any(c.isupper() for c in first[1:]) or re.search(r"[._/()\d]", first.rstrip(".,:;")):
+    if first in _PROGRAMS or any(c.isupper() for c in first[1:]) or re.search(r"[._/()\d]", first.rstrip(".,:;")):
         return text
     return text[:1].upper() + text[1:]
 
@@ -147,7 +167,7 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
             kind, lines = "text", []
         if fenced or aside or _FENCE.match(raw) or (_SKIP.match(raw) and not item):
             continue
-        if heading and not item:
+        if heading and not item and not (heading["bold"] or "").rstrip().endswith((".", "!", "?")):
             yield "heading", heading["hash"] or heading["bold"]
         elif item:
             kind, lines = "item", [raw[item.end() :]]

@@ -7,6 +7,7 @@ the same sizes. Cues of commits are strong where commits are seen, and nothing e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
@@ -15,6 +16,7 @@ from typing import Final
 from . import lexical
 from .prompts import Ask, kind_of
 from .steps import Step
+from .verbs import is_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ WINDOWS: Final = (4, 8)  # steps on each side whose words are compared
 RECENT: Final = 20  # steps before, whose files count as "of late"
 AHEAD: Final = 12  # steps of a turn that tell what it is about
 SETTLING: Final = 2  # steps after a commit that may still belong to it: the push, the closing words
+_ALSO: Final = re.compile(r"^(?:(?:also|and|then|so|plus|please|can you)\b[\s,]*)+", re.I)
 _KINDS: Final = {Ask.CONSENT: "consent", Ask.FOLLOW_UP: "follow_up", Ask.CORRECTION: "correction", Ask.ERRAND: "errand"}
 
 
@@ -90,20 +93,21 @@ class _Turns:
         for i, step in enumerate(steps):
             self.begins[i] = begin
             begin = i if step.prompt else begin
-        self.first_change = next((i for i, step in enumerate(steps) if step.changed), len(steps))
+        self.first_change = next((i for i, step in enumerate(steps) if step.aimed), len(steps))
 
     def score(self, gap: int, weights: Weights) -> float:
         """Of a prompt, from what it says, what it led to and what lies before."""
         steps, end = self.steps, self.ends[gap]
         prompt = steps[gap].prompt
         score = weights.prompt
-        if prompt is not None and (name := _KINDS.get(kind_of(prompt.text))):
-            score += getattr(weights, name)
+        kind = kind_of(prompt.text) if prompt is not None else None
+        if prompt is not None and kind in _KINDS and not (kind is Ask.FOLLOW_UP and _orders(prompt.text)):
+            score += getattr(weights, _KINDS[kind])
         if gap <= self.first_change < end:
             score += weights.first
-        if any(step.changed for step in steps[gap:end]):
+        if any(step.aimed for step in steps[gap:end]):
             score += weights.begins
-        if any(step.changed for step in steps[self.begins[gap] : gap]):
+        if any(step.aimed for step in steps[self.begins[gap] : gap]):
             score += weights.follows
         score += weights.later * (self.first_change < gap)
         score += weights.steered * (steps[gap - 1].prompt is not None)
@@ -128,5 +132,10 @@ class _Turns:
         return False
 
 
+def _orders(text: str) -> bool:
+    """ "Also add …": a new order, though it is added to others."""
+    return is_order(_ALSO.sub("", text).split(" ", 1)[0])
+
+
 def _files(steps: Sequence[Step]) -> set[str]:
-    return set().union(*(step.read | step.changed for step in steps))
+    return set().union(*(step.read | step.aimed for step in steps))

@@ -16,7 +16,9 @@ from typing import Final
 
 from transcripts.events import Event, Kind, Status, Verb
 
+from .git import REBASED, is_rebase, quiet_commit
 from .prose import Sentence, statements
+from .shell import bare_command
 
 MAX_CALLS: Final = 12  # a longer run of silent calls would hide every change of work inside it
 
@@ -51,10 +53,7 @@ _TEST: Final = re.compile(
     r"|ts|md)\b)"
     r"|[\w.-]*(?:test|lint|check)[\w-]*\.sh\b)"
 )
-_QUOTED: Final = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"?")
 _APART: Final = re.compile(r"\s*(?:&&|\|\||;|\||\n)\s*")
-_DOCUMENT: Final = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?.*?^\s*\1\b", re.S | re.M)
-COMMAND: Final = 4000  # characters of a command that are read
 
 
 @dataclass(slots=True)
@@ -67,6 +66,7 @@ class Step:
     text: str = ""  # what the model said
     calls: list[Event] = field(default_factory=list)
     read: set[str] = field(default_factory=set)  # paths
+    aimed: set[str] = field(default_factory=set)  # meant to be changed: what the step is about, whatever came of it
     changed: set[str] = field(default_factory=set)
     commits: int = 0
     todo_done: bool = False  # an item of the agent's list was ticked off
@@ -123,18 +123,13 @@ def command_phase(command: str) -> Phase:
 
 def is_test(command: str) -> bool:
     """Does this command check the work: tests, lint, types, build?"""
-    return bool(checking_part(command))
+    return bool(checking_parts(command))
 
 
 @lru_cache(maxsize=256)
-def checking_part(command: str) -> str:
-    """The part of a shell line that checks the work; empty if none does."""
-    return next((part for part in _APART.split(bare_command(command)) if _TEST.match(part.lstrip("( "))), "")
-
-
-def bare_command(command: str) -> str:
-    """Without what is only text in it: strings, and documents after ``<<``."""
-    return _QUOTED.sub("''", _DOCUMENT.sub("", command[:COMMAND]).split("<<", 1)[0])
+def checking_parts(command: str) -> tuple[str, ...]:
+    """The parts of a shell line that check the work."""
+    return tuple(part for part in _APART.split(bare_command(command)) if _TEST.match(part.lstrip("( ")))
 
 
 def steps_of(events: Sequence[Event]) -> list[Step]:
@@ -152,6 +147,8 @@ def steps_of(events: Sequence[Event]) -> list[Step]:
 class _Grid:
     def __init__(self, events: Sequence[Event]) -> None:
         self.events = events
+        self.calls: dict[str, Event] = {}
+        self.went_through = {event.call for event in events if event.kind is Kind.RESULT and not event.is_error}
         self.opening: int | None = None  # where thinking began that the next answer belongs to
         self.compacted = False
         self.done: set[str] = set()
@@ -191,7 +188,6 @@ class _Grid:
         if event.at is not None:
             step.at = event.at if step.at is None else step.at
             step.until = event.at
-        step.commits += len(event.commits)
         step.plan_accepted |= event.plan_accepted
         match event.kind:
             case Kind.PROMPT | Kind.COMMAND if step.prompt is None and step.first == number:
@@ -201,17 +197,30 @@ class _Grid:
             case Kind.CALL:
                 self.opening = None
                 step.calls.append(event)
+                self.calls[event.call] = event
                 self._touch(step, event)
+            case Kind.RESULT:
+                step.commits += self._commits(event)
             case Kind.INTERRUPTION:
                 step.interrupted = True
 
     def _touch(self, step: Step, call: Event) -> None:
         for touch in call.touches:
-            (step.read if touch.verb is Verb.READ else step.changed).add(touch.path)
+            (step.read if touch.verb is Verb.READ else step.aimed).add(touch.path)
+        if not call.call or call.call in self.went_through:  # else refused, failed, or not answered yet
+            step.changed |= step.aimed & {touch.path for touch in call.touches}
         if call.todos:
             done = {todo.text for todo in call.todos if todo.status is Status.DONE}
             step.todo_done |= bool(done - self.done)
             self.done = done
+
+    def _commits(self, result: Event) -> int:
+        """Those that were made here. A rebase makes older ones anew, and is one act, once it is finished."""
+        call = self.calls.get(result.call)
+        command = call.command if call else ""
+        if result.commits:
+            return len(result.commits) if not is_rebase(command) else REBASED.search(result.text) is not None
+        return bool(command and quiet_commit(command, result))
 
 
 def _is_order(events: Sequence[Event], number: int) -> bool:

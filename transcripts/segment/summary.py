@@ -10,24 +10,48 @@ from . import prose
 from .lexical import words
 from .outline import FileWork, Line
 from .prompts import Ask, kind_of, without_greeting
-from .said import Report, chosen, closing_statement, reports
-from .verbs import is_past
-from .wishes import said
+from .said import (
+    Report,
+    chosen,
+    closing_statement,
+    findings,
+    reports,
+    root_cause,
+    says_the_same,
+)
+from .turns import is_deed_turn, turns_of
+from .verbs import base_of, is_past
+from .wishes import is_log, said
 from .work import Check, Work
 
 OUTCOME: Final = 260  # characters of what is reported in an outcome
 SUMMARY: Final = 420
-ASKED: Final = 140
+ASKED: Final = 200
+_LOOKED: Final = frozenset({"find", "get", "confirm", "check", "verify", "identify", "read", "review", "look", "leave"})
+_TRUNKS: Final = ("main", "master", "trunk", "develop")  # where a push is seen by everybody
 
 
 def words_of(work: Work, title: str) -> tuple[str, Line | None]:
     """Summary (one to three sentences) and outcome of one segment."""
     found = reports(work)
     results = [report for report in found if not report.subject]
-    outcome = _outcome(work, _ending(results))
-    told = list(chosen(_but(found, outcome), 2, SUMMARY)) or list(chosen(found, 1, SUMMARY))
+    turns = [turn for turn in turns_of(work.steps) if any(step.text.strip() for step in turn)]
+    is_talk = not (work.changed or work.commits) and bool(turns)
+    is_talk = is_talk and (not is_deed_turn(turns[-1]) or not any(_is_strong(one) for one in results if one.closing))
+    if is_talk and (answers := findings(work)):
+        results, found = answers[:1], answers[1:3] + found
+    outcome = _outcome(work, results if is_talk else _ending(results))
+    cause = None if is_talk else root_cause(work)
+    if cause and outcome and not says_the_same(cause.text, outcome.text):
+        found = [report for report in found if not says_the_same(cause.text, report.text)]
+    else:
+        cause = None
+    told = list(chosen(_but(found, outcome), 1 if cause else 2, SUMMARY))
+    told = told or list(chosen(found, 0 if is_talk or cause else 1, SUMMARY))
     sentences = [report.text for report in told]
-    if not sentences and not work.changed and (statement := closing_statement(work)):
+    if cause:
+        sentences.insert(0, cause.text)
+    if not sentences and not work.changed and not outcome and (statement := closing_statement(work)):
         sentences = [statement[0]]
     if facts := _deeds(work):
         sentences.append(facts)
@@ -36,10 +60,19 @@ def words_of(work: Work, title: str) -> tuple[str, Line | None]:
     return " ".join(sentences), outcome
 
 
+def _is_strong(report: Report) -> bool:
+    """Does it tell of something done, and not only looked at?"""
+    first = report.text.split(" ", 1)[0]
+    return is_past(first) and base_of(first) not in _LOOKED
+
+
 def _ending(found: Sequence[Report]) -> Sequence[Report]:
-    """The reports of the end, if one of them tells of something done; else all of them."""
-    ending = [report for report in found if report.closing]
-    return ending if any(is_past(report.text.split(" ", 1)[0]) for report in ending) else found
+    """The reports of the last turn that changed something, if one of them tells of something done; else of the ends of
+    all turns; else all of them."""
+    for ending in ([one for one in found if one.closing and one.last], [one for one in found if one.closing]):
+        if any(is_past(report.text.split(" ", 1)[0]) for report in ending):
+            return ending
+    return found
 
 
 def _but(found: Sequence[Report], outcome: Line | None) -> list[Report]:
@@ -63,18 +96,25 @@ def _results(work: Work, told: str) -> tuple[str, int]:
     """Commit, pull request and the last check, as far as they were not told."""
     parts: list[str] = []
     event = 0
-    if work.commits and not any(c.sha[:7] in told for c in work.commits):
+    if work.commits and not any(c.sha and c.sha[:7] in told for c in work.commits):
         telling = [c for c in work.commits if not c.subject.lower().startswith(("merge ", "wip"))] or work.commits
         last = telling[-1]
         more = f" and {len(work.commits) - 1} more" if len(work.commits) > 1 else ""
-        parts.append(f"committed {last.sha[:8]} “{prose.clipped(prose.plain(last.subject), 72)}”{more}")
+        name = f"{last.sha[:8]} " if last.sha else ""
+        parts.append(f"committed {name}“{prose.clipped(prose.plain(last.subject), 72)}”{more}")
         event = last.event
     if work.pull and f"#{work.pull[0]}" not in told:
         parts.append(f"opened PR #{work.pull[0]}")
         event = work.pull[1]
-    elif work.pushed and "push" not in told.lower():
-        parts.append("pushed")
-        event = work.pushed
+    if work.push and work.push.went_through and not work.pull and "push" not in told.lower():
+        parts.append(_pushed(work, work.push.branch))
+        event = work.push.event
+    if work.merged and "merge" not in told.lower():
+        parts.append(f"merged PR #{work.merged[0]}" if work.merged[0] else "merged the pull request")
+        event = work.merged[1]
+    if work.rebased and not re.search(r"\bre(?:bas|wr)", told, re.I):
+        parts.append("rebased")
+        event = event or work.rebased
     if work.replied and not re.search(r"\brepl(?:y|ied)", told, re.I):
         parts.append(work.replied[0])
         event = event or work.replied[1]
@@ -82,7 +122,19 @@ def _results(work: Work, told: str) -> tuple[str, int]:
     if check and not re.search(r"\bpass|\bgreen\b|\bfail", told, re.I):
         parts.append(f"{check.what} {'passed' if check.passed else 'failed'}")
         event = event or check.event
-    return (prose.ended(prose.sentence_case(_listed(parts))), event) if parts else ("", 0)
+    said = prose.ended(prose.sentence_case(_listed(parts))) if parts else ""
+    if work.push and not work.push.went_through:
+        said = f"{said} The push {f'of {work.push.branch} ' if work.push.branch else ''}was rejected.".strip()
+        event = work.push.event
+    return said, event
+
+
+def _pushed(work: Work, branch: str) -> str:
+    """The branch is named where it is everybody's, or another one than people spoke of."""
+    if branch in _TRUNKS:
+        return f"pushed to {branch}"
+    spoken = any(re.search(r"\b(?:main|master|trunk)\b", step.prompt.text[:400]) for step in work.steps if step.prompt)
+    return f"pushed {branch}" if branch and spoken else "pushed"
 
 
 def _deeds(work: Work) -> str:
@@ -99,21 +151,25 @@ def _deeds(work: Work) -> str:
         parts.append(f"read {_names(sorted(work.files, key=lambda file: -file.times))}")
     if len(work.commits) > 1:
         parts.append(f"made {len(work.commits)} commits")
-    if checked := _checked([check for check in work.checks if check.passed is not None]):
+    if checked := _checked([check for check in work.checks if check.passed is not None], work.failing):
         parts.append(checked)
     return prose.ended(prose.sentence_case(_listed(parts))) if parts else ""
 
 
-def _checked(known: Sequence[Check]) -> str:
+def _checked(known: Sequence[Check], failing: Check | None) -> str:
     """ "ran go test 4 times, at last passing"; a check is named where all were the same."""
     if not known:
         return ""
     names = {check.command for check in known}
     name = names.pop() if len(names) == 1 else ""
-    end = "passing" if known[-1].passed else "failing"
+    if not failing and not known[-1].passed:  # it failed, and something else showed later that it was dealt with
+        return f"ran {name or 'the checks'}{f' {len(known)} times' if len(known) > 1 else ''}"
+    end = "failing" if failing else "passing"
     if len(known) == 1:
         return f"ran {name or 'the checks'}, {end}"
     alike = len({check.passed for check in known}) == 1
+    if failing and known[-1].passed:  # of another kind
+        return f"ran the checks {len(known)} times, {failing.what} failing"
     return f"ran {name or 'the checks'} {len(known)} times, {'all' if alike else 'at last'} {end}"
 
 
@@ -124,15 +180,18 @@ def _asked(work: Work, title: str, *, always: bool) -> str:
         not always and (prompt.text.startswith("/") or kind_of(prompt.text) in (Ask.CONSENT, Ask.ERRAND))
     ):
         return ""
-    found = prose.sentences(said(prompt))
-    text = next(
-        (sentence.text for sentence in found if len(sentence.text.split()) >= 3), prose.plain(prompt.text[:400])
-    )
+    typed = "\n".join(line for line in said(prompt).splitlines() if not is_log(line))
+    found = [one.text for one in prose.sentences(typed)[:8] if len(one.text.split()) >= 3]
+    found = found or [prose.plain(typed[:400] or prompt.text[:400])]
+    ranked = sorted(enumerate(found), key=lambda pair: 0.7 * pair[0] - min(8, len(set(words(pair[1])))))
+    text = ranked[0][1]
     known, own = set(words(title)), set(words(text))
     if not text or (not always and len(own & known) >= 0.5 * min(len(own), len(known))):
         return ""
-    quoted = prose.clipped(without_greeting(text).rstrip("."), ASKED)
-    return f"Was asked: “{quoted}”{'' if quoted.endswith('?') else '.'}"
+    whole = without_greeting(text).rstrip(".")
+    quoted = prose.clipped(whole, ASKED)
+    quoted = quoted if quoted == whole else f"{quoted} …"
+    return f"Was asked: “{quoted}”{'' if quoted.endswith(('?', '…')) else '.'}"
 
 
 def _names(files: Sequence[FileWork]) -> str:

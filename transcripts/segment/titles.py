@@ -12,7 +12,7 @@ from collections.abc import Container, Iterator
 from typing import Final
 
 from . import prose
-from .deeds import deeds, intents, subjects
+from .deeds import deeds, fixes, intents, subjects
 from .outline import FEWEST, MOST, TITLE
 from .prompts import Ask, kind_of
 from .steps import Phase
@@ -21,6 +21,12 @@ from .wishes import complaints, errands, headings, orders, questions, said
 from .work import Work
 
 _VERBS: Final = {Phase.EXPLORE: "Read", Phase.TEST: "Run the checks on", Phase.EDIT: "Edit"}
+
+
+_OF_ONESELF: Final = re.compile(r"(?:(?:i|we|my|when|if|seems|there|more|he|she|they|it|this|that|\w+ing)\b|@)", re.I)
+_ASKS: Final = re.compile(
+    r"(?:is|are|was|were|does|do|did|can|could|should|would|will|has|have|why|what|how|where|when|which|who)\b", re.I
+)
 
 
 def title_for(work: Work, taken: Container[str], name: str = "") -> str:
@@ -42,6 +48,12 @@ def title_for(work: Work, taken: Container[str], name: str = "") -> str:
     return fallback
 
 
+def is_whole(text: str) -> bool:
+    """Does it fit into a title without a cut?"""
+    text = prose.plain(text)
+    return len(text) <= TITLE and len(text.split()) <= MOST
+
+
 def shaped(text: str) -> str:
     """As an order: cut to length, capital first, no full stop, known verbs in the infinitive."""
     text = prose.plain(text).rstrip(".!:;, ")
@@ -52,31 +64,38 @@ def shaped(text: str) -> str:
     first, _, rest = text.partition(" ")
     if (is_past(first) or first.endswith("ing")) and rest and (base := base_of(first)):
         text = f"{base} {rest}"
-    text = prose.clipped(text, TITLE, MOST)
-    return prose.sentence_case(text.rstrip("?.!:;, "))
+    is_question = bool(_ASKS.match(text)) and text.endswith("?")
+    text = prose.clipped(text, TITLE - is_question, MOST)
+    return prose.sentence_case(text.rstrip("?.!:;, ")) + "?" * is_question
 
 
 def _candidates(work: Work) -> Iterator[str]:
     prompts = [step.prompt for step in work.steps if step.prompt is not None]
     opening = prompts[0] if prompts and work.steps[0].prompt is prompts[0] else None
     kind = kind_of(said(opening)) if opening else None
+    named = list(headings(opening)) if opening else []
+    yield from (name for name in named if not name.startswith("Fix:"))
     if opening:
-        yield from headings(opening)
         yield from orders(opening, work, only_reading=False)
     yield from subjects(work)
+    yield from named
     if opening and kind is Ask.QUESTION and not work.changed:
         yield from questions(opening)
     yield from deeds(work)
-    for prompt in prompts[1:]:
-        yield from orders(prompt, work, only_reading=False)
-    for prompt in prompts:
-        yield from orders(prompt, work, only_reading=True)
+    yield from fixes(work)
+    if opening:
+        yield from orders(opening, work, only_reading=True)
+    for only_reading in (False, True):
+        for prompt in prompts[1:]:
+            yield from orders(prompt, work, only_reading=only_reading)
     if opening:
         yield from questions(opening)
         yield from errands(opening)
-        yield from complaints(opening, work)
+    complained = list(complaints(opening, work)) if opening else []
+    yield from (text for text in complained if is_whole(text) and not _OF_ONESELF.match(text))
     yield from (todo.text for todo in work.todos if is_order(todo.text.split(" ", 1)[0]))
     yield from intents(work)
+    yield from complained
     for prompt in prompts:
         if prompt.text.startswith("/"):
             yield f"Run the command {' '.join(prompt.text.split()[:4])}"

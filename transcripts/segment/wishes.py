@@ -9,7 +9,7 @@ from typing import Final
 from transcripts.events import Event
 
 from . import prose
-from .outline import FEWEST, MOST, TITLE
+from .outline import FEWEST
 from .prompts import Ask, kind_of, without_greeting
 from .verbs import POINTING, PRONOUNS, READING, base_of, is_order
 from .work import Work
@@ -35,6 +35,9 @@ _BROKEN: Final = re.compile(
     r"\b(?:fail(?:s|ed|ing|ure|ures)?|errors?|broken|bugs?|crash(?:es|ed|ing)?|not|cannot|wrong|panics?)\b|n't\b|---",
     re.I,
 )
+_LOG: Final = re.compile(
+    r"\bnpm (?:ERR|error)\b|\S\.log\b|^\[|\d\d:\d\d:\d\d|Traceback \(|^\s*(?:ERROR|WARN|INFO|DEBUG)\b|\] \["
+)
 _CONDITION: Final = re.compile(r"(?:when|if|once|after|before|for|in|on|as|one more thing|another thing)\b", re.I)
 _ERRAND_DEEDS: Final = (
     (r"\b(?:commit|amend|squash)", "commit"),
@@ -53,6 +56,16 @@ _INVERTED: Final = re.compile(
     r"|those)\b ?",
     re.I,
 )
+_POINTERS: Final = frozenset({"it", "this", "that", "they", "these", "those"})
+_INTERJECTION: Final = re.compile(r"^(?:oh|ah|hm+|so|wait|but|and|also)\b[\s,]*", re.I)
+_TO_A_PERSON: Final = re.compile(r"(?:ask|tell|remind|inform|let|give) (?:me|us)\b", re.I)
+_OF_IT: Final = re.compile(  # "does it?", "is that so?": nobody knows of what
+    r"(?:(?:is|are|was|were|does|do|did|can|could|should|would|will|has|have)(?:n't)?"
+    r" (?:it|this|that|they|these|those)\b"
+    r"|(?:what|how) about (?:it|this|that)\b)",
+    re.I,
+)
+_TASK: Final = re.compile(r"(?:^|\n)\W*(?:your task(?: is)?|task|goal)\W*:\W*(?=\w)", re.I)
 _AUXILIARY: Final = re.compile(r"\b(?:is|are|was|were|does|do|did|can|could|should|would|will|has|have)\b", re.I)
 
 
@@ -78,16 +91,18 @@ def orders(prompt: Event, work: Work, *, only_reading: bool) -> Iterator[str]:
     kind = kind_of(text)
     if kind in (Ask.CONSENT, Ask.CORRECTION, Ask.ERRAND):
         return
+    if task := _TASK.search(text):
+        text = text[task.end() :]
     for sentence in prose.sentences(text)[:3]:
         order = _main_clause(bare(sentence.text))
         first, _, rest = order.partition(" ")
-        if not is_order(first) or not rest or _complains(order) or _is_log(order):
+        if not is_order(first) or not rest or _complains(order) or is_log(order):
             continue
         if kind_of(order) is Ask.ERRAND or first.lower() in _ERRANDS:
             continue
         if only_reading != (bool(work.changed) and first.lower() in READING):
             continue
-        if POINTING.match(rest) or (first.lower() in _THIN and PRONOUNS.search(rest[:20])):
+        if _TO_A_PERSON.match(order) or POINTING.match(rest) or (first.lower() in _THIN and PRONOUNS.search(rest[:20])):
             continue
         yield order if len(order.split()) >= FEWEST else lengthened(order, work)
 
@@ -114,9 +129,10 @@ def said(prompt: Event) -> str:
     return text.partition(" ")[2] if text.startswith("/") and "/" not in text[1:].split(" ", 1)[0] else text
 
 
-def _is_log(text: str) -> bool:
+def is_log(text: str) -> bool:
+    """Is it pasted output?"""
     parts = text.split()
-    return sum(not re.search(r"[A-Za-z]{2}", part) for part in parts) > 0.2 * len(parts)
+    return bool(_LOG.search(text)) or sum(not re.search(r"[A-Za-z]{2}", part) for part in parts) > 0.2 * len(parts)
 
 
 def _complains(text: str) -> bool:
@@ -125,7 +141,10 @@ def _complains(text: str) -> bool:
         return True
     return bool(
         re.search(
-            r"^\S+(?: \S+){0,5} (?:fail(?:s|ed|ing)?|(?:is|are|was|were)(?:n't| not)?|doesn't|don't)\b", text, re.I
+            r"^\S+(?! (?:whether|if|why|how|what|that|where|when)\b)(?: \S+){0,5}"
+            r" (?:fail(?:s|ed|ing)?|(?:is|are|was|were)(?:n't| not)?|doesn't|don't)\b",
+            text,
+            re.I,
         )
     )
 
@@ -141,17 +160,18 @@ def bare(text: str) -> str:
 def questions(prompt: Event) -> Iterator[str]:
     for sentence in prose.sentences(said(prompt)):
         text = bare(sentence.text).lstrip("Qq: ")
-        if text[:2] == "I " or text[:2] == "I'" or text.split(" ", 1)[0].lower() in _ERRANDS:
+        first = text.split(" ", 1)[0]
+        if _TO_A_PERSON.match(text) or re.match(r"I[ ']", text) or first.lower() in _ERRANDS:
             continue
-        if is_order(text.split(" ", 1)[0]) and not _complains(text) and not POINTING.match(text.partition(" ")[2]):
+        if is_order(first) and not _complains(text) and not POINTING.match(text.partition(" ")[2]):
             yield text
-        elif text.endswith("?") and len(text.split()) >= FEWEST:
+        elif text.endswith("?") and len(text.split()) >= FEWEST and not _OF_IT.match(text):
             yield asked(text)
 
 
 def asked(question: str) -> str:
     """A question as a thing to do: "Find out why …", "Check whether …"."""
-    text = question.rstrip("? ")
+    text = _INTERJECTION.sub("", question.rstrip("? "))
     first, _, rest = text.partition(" ")
     if first.lower() in ("why", "how", "what", "where", "when", "which", "who"):
         if inverted := _INVERTED.match(rest):
@@ -160,12 +180,11 @@ def asked(question: str) -> str:
             return f"Find out {first.lower()} {inverted[2]} {verb}{rest[inverted.end() :]}"
         if not _AUXILIARY.search(rest) or (first.lower() in ("what", "who") and _AUXILIARY.match(rest)):
             return f"Find out {first.lower()} {rest}"
-    elif inverted := _INVERTED.match(text):
+    elif (inverted := _INVERTED.match(text)) and inverted[2].lower() not in _POINTERS:
         verb = inverted[1].lower()
         verb = "" if verb == "do" else f"{verb} "
         return f"Check whether {inverted[2].lower()} {verb}{text[inverted.end() :]}"
-    text = prose.clipped(text, TITLE - 11, MOST - 1)
-    return f"Answer “{text}?”"
+    return f"{prose.sentence_case(text)}?"
 
 
 def errands(prompt: Event) -> Iterator[str]:
@@ -193,7 +212,7 @@ def complaints(prompt: Event, work: Work) -> Iterator[str]:
         )
         if kind_of(said(prompt)) in (Ask.CONSENT, Ask.CORRECTION) and work.changed:
             continue
-        if len(text.split()) >= 2 and not text.endswith("?"):
+        if len(text.split()) >= 2 and not text.endswith("?") and not _TO_A_PERSON.match(text):
             if (
                 is_order(text.split(" ", 1)[0])
                 and not _complains(text)
@@ -201,5 +220,4 @@ def complaints(prompt: Event, work: Work) -> Iterator[str]:
             ):
                 yield text
                 continue
-            lead = "Fix" if _BROKEN.search(text) else "Address"
-            yield f"{lead}: {prose.decapitalised(text)}"
+            yield text

@@ -11,31 +11,38 @@ from typing import Final
 from transcripts.events import Event, Kind, Todo, Usage, Verb
 from transcripts.events import Status as TodoStatus
 
+from .git import Push, push_of
+from .history import commits_made
 from .messages import body_of
 from .outline import CommitMade, FileWork
-from .steps import Phase, Step, bare_command, checking_part, is_test
+from .people import said_with_refusal
+from .shell import bare_command, is_running
+from .steps import Phase, Step, checking_parts, is_test
 
 _FAILED: Final = re.compile(
     r"^\s*(?:--- FAIL|FAIL\b|FAILED\b|ERROR\b.*(?:failed|exit status))|(?<![\w.])[1-9]\d* (?:tests? )?(?:failed"
     r"|failures?|failing)\b|exit status [1-9]",
     re.M,
 )
+_IGNORED: Final = re.compile(
+    r"No files were processed|paths? (?:was|were) provided but ignored|no tests? (?:found|ran)\b", re.I
+)
 _REFUSED: Final = re.compile(
     r"The user doesn't want|\[Request interrupted|Permission|.{0,80}\b(?:rejected|denied|aborted)\b", re.I
 )
-_RUNNING: Final = re.compile(
-    r"(?:Process|Command) (?:is )?(?:still )?running|running in (?:the )?background|session ID \d+", re.I
-)
 _PULL: Final = re.compile(r"https?://[^\s/]+/[^\s]+/(?:pull|merge_requests)/(\d+)")
 _OPENS_PULL: Final = re.compile(r"\b(?:gh pr|glab mr) create\b")
+_MERGES_PULL: Final = re.compile(r"\bgh pr merge(?:\s+--?[\w-]+)*(?:\s+(\d+))?\b(?!.*--auto)")
+_SESSION: Final = re.compile(r"\bsession ID (\d+)")
+_ASKED_SESSION: Final = re.compile(r'"session_id":\s*"?(\d+)')
 _REPLY: Final = re.compile(
     r"\bgh (?:pr (?:comment|review)|issue comment|api\b(?=.*(?:replies|comments))(?=.*\s(?:-f|-F|--field"
     r"|--raw-field|--input)\b))",
     re.S,
 )
-_PUSH: Final = re.compile(r"\bgit\b[^|;&\n]{0,200}?\bpush\b")
 _BEFORE: Final = re.compile(r"^(?:(?:[A-Z_]+=\S+|env|time|sudo|timeout \d+\w?)\s+)+")
 _KINDS: Final = (
+    (r"\bfmt\b|\bformat\b|prettier|gofmt", "formatting"),
     (r"\b(?:py)?tests?\b|jest|mocha|rspec|phpunit|pest\b", "tests"),
     (r"\blint|ruff|clippy|\bvet\b|shellcheck|eslint", "lint"),
     (r"\bbuild\b|\bmake\b", "build"),
@@ -49,10 +56,11 @@ SHARE_OF_EDITS: Final = 0.12  # of all calls: an agent reads several files for e
 class Check:
     """One run of tests, lint, types or a build. ``passed`` is None where the log does not tell."""
 
-    what: str  # tests, lint, types, build, checks
+    what: str  # tests, lint, types, build, formatting, checks; "lint and tests"
     command: str  # its first words: "go test"
     event: int
     passed: bool | None
+    kinds: frozenset[str] = frozenset()  # all that the shell line checked
 
 
 @dataclass(slots=True)
@@ -71,7 +79,9 @@ class Work:
     todos_event: int = 0
     edits: int = 0
     pull: tuple[str, int] | None = None  # number of a pull request that was opened here, and the event
-    pushed: int = 0  # event of the last push that went through
+    merged: tuple[str, int] | None = None  # number of a pull request that was merged here, or empty, and the event
+    push: Push | None = None  # the last one whose end is known
+    rebased: int = 0  # event of a rebase that was finished
     replied: tuple[str, int] | None = None  # "replied to the review comments", and the event
     phase: Phase = Phase.OTHER
     usage: Usage = field(default_factory=Usage)
@@ -85,20 +95,50 @@ class Work:
         return [file for file in self.files if file.verb is not Verb.READ]
 
     @property
+    def standing(self) -> list[Check]:
+        """The last known check of each kind, in order. One that failed stands until something shows that it was dealt
+        with: a later check of its kind, or of everything, that passed, a commit, or a push."""
+        settled = max([0, *(commit.event for commit in self.commits)])
+        if self.push and self.push.went_through:
+            settled = max(settled, self.push.event)
+        passed = set[str]()  # kinds that passed later
+        seen = set[str]()
+        found: list[Check] = []
+        for check in reversed(self.checks):
+            if check.passed is None:
+                continue
+            is_settled = check.event <= settled or "checks" in passed or bool(passed & check.kinds)
+            if check.what not in seen and (check.passed or not is_settled):
+                found.append(check)
+                seen.add(check.what)
+            if check.passed:
+                passed |= check.kinds
+        return found[::-1]
+
+    @property
+    def failing(self) -> Check | None:
+        return next((check for check in reversed(self.standing) if not check.passed), None)
+
+    @property
     def last_check(self) -> Check | None:
-        return next((check for check in reversed(self.checks) if check.passed is not None), None)
+        """The check that tells how the work stands: one that fails, else the last one."""
+        return self.failing or next(reversed(self.standing), None)
 
     @property
     def open_todos(self) -> list[Todo]:
         return [todo for todo in self.todos if todo.status is not TodoStatus.DONE]
 
 
-def work_of(events: Sequence[Event], steps: Sequence[Step], calls: dict[str, Event]) -> Work:
-    """Facts of these steps, which lie one after another. ``calls`` finds a result's call by its id."""
+def work_of(events: Sequence[Event], steps: Sequence[Step], calls: dict[str, Event], until: int = 0) -> Work:
+    """Facts of these steps, which lie one after another. ``calls`` finds a result's call by its id. What comes up to
+    the event ``until`` (a position) may tell the ids of their commits better.
+    """
     work = Work(events, steps, steps[0].first, steps[-1].end - 1)
     touched: dict[str, tuple[Verb, int]] = {}
     phases: Counter[Phase] = Counter()
     sums = Counter[str]()
+    running: dict[str, str] = {}  # id of a terminal's session -> the command that runs in it
+    work.commits, work.rebased = commits_made(events, work.first, work.last, max(until, work.last), calls)
     turned_down = {e.call for e in events[work.first : work.last + 1] if e.kind is Kind.RESULT and e.is_error}
     for number in range(work.first, work.last + 1):
         event = events[number]
@@ -108,11 +148,14 @@ def work_of(events: Sequence[Event], steps: Sequence[Step], calls: dict[str, Eve
             verb, times = touched.get(touch.path, (touch.verb, 0))
             work.edits += touch.verb is not Verb.READ
             touched[touch.path] = (max(verb, touch.verb, key=_STRENGTH.__getitem__), times + 1)
-        work.commits += [CommitMade(c.sha, " ".join(c.subject.split()), number + 1) for c in event.commits]
         if event.todos:
             work.todos, work.todos_event = event.todos, number + 1
-        if event.kind is Kind.RESULT and (call := calls.get(event.call)) and call.command:
-            _command(work, number + 1, call.command, event)
+        if event.kind is Kind.RESULT and (call := calls.get(event.call)):
+            command = call.command or _continued(call, running)
+            if match := _SESSION.search(event.text[:400]):
+                running[match[1]] = command
+            if command:
+                _command(work, number + 1, command, event)
     for step in steps:
         phases.update({step.phase: max(1, len(step.calls))})
     work.phase = _phase(phases)
@@ -123,7 +166,7 @@ def work_of(events: Sequence[Event], steps: Sequence[Step], calls: dict[str, Eve
 
 def _count(work: Work, event: Event, sums: Counter[str]) -> None:
     work.prompts += event.kind in (Kind.PROMPT, Kind.COMMAND) and not event.agent
-    work.errors += event.is_error and event.kind in (Kind.RESULT, Kind.SYSTEM)
+    work.errors += event.is_error and event.kind in (Kind.RESULT, Kind.SYSTEM) and not said_with_refusal(event)
     if use := event.usage:
         sums.update(input=use.input, cache_written=use.cache_written, cache_read=use.cache_read, output=use.output)
 
@@ -135,31 +178,50 @@ def _span(work: Work, event: Event) -> None:
         work.ended_at = event.at if work.ended_at is None else max(work.ended_at, event.at)
 
 
+def is_in_the_middle(work: Work) -> bool:
+    """Does the log end before the model closed its turn: at a prompt, a thought, a call or a result?"""
+    for event in reversed(work.events[work.first : work.last + 1]):
+        if event.agent or event.kind in (Kind.SYSTEM, Kind.TITLE, Kind.COMPACTION, Kind.INTERRUPTION):
+            continue
+        return event.kind is not Kind.ANSWER
+    return False
+
+
+def _continued(call: Event, running: dict[str, str]) -> str:
+    """The command whose further output this call asks for."""
+    match = _ASKED_SESSION.search(call.text) if running else None
+    return running.get(match[1], "") if match else ""
+
+
 def _command(work: Work, number: int, command: str, result: Event) -> None:
     if is_test(command):
-        work.checks.append(Check(*_name(command), number, _passed(result)))
+        work.checks.append(_check(command, number, result))
+    if push := push_of(command, result, number):
+        work.push = push
     if result.is_error:
         return
-    if result.commits and (body := body_of(command)):
+    if any(commit.event == number for commit in work.commits) and (body := body_of(command)):
         work.messages.append((body, number))
     command = bare_command(command)
     if _OPENS_PULL.search(command) and (match := _PULL.search(result.text)):
         work.pull = (match[1], number)
-    if _PUSH.search(command):
-        work.pushed = number
+    if match := _MERGES_PULL.search(command):
+        work.merged = (match[1] or "", number)
     if _REPLY.search(command):
         what = "commented on the issue" if "issue comment" in command else "replied to the review comments"
         work.replied = (what, number)
 
 
 def _passed(result: Event) -> bool | None:
+    if _IGNORED.search(result.text[-6000:]):
+        return None  # it looked at nothing
     if result.exit_code:
         return False
     if result.is_error and _REFUSED.match(result.text):
         return None
     if _FAILED.search(result.text[-6000:]):
         return False  # behind a pipe the exit code is that of `tail`
-    if result.exit_code is None and (result.is_error or _RUNNING.search(result.text[:400])):
+    if result.exit_code is None and (result.is_error or is_running(result.text)):
         return False if result.is_error else None
     return True
 
@@ -172,10 +234,21 @@ def _phase(phases: Counter[Phase]) -> Phase:
     return (working or phases).most_common(1)[0][0]
 
 
-def _name(command: str) -> tuple[str, str]:
-    """What a shell line checks, and the words that tell which check it is, without options and paths."""
-    part = checking_part(command).strip()
+def _check(command: str, number: int, result: Event) -> Check:
+    parts = [part.strip() for part in checking_parts(command)]
+    kinds = [_kind(part) for part in parts]
+    place = next((place for place, kind in enumerate(kinds) if kind != "formatting"), 0)
+    told = list(dict.fromkeys(kind for kind in kinds if kind != "formatting")) or kinds[:1]
+    what = " and ".join(told) if len(told) < 3 else "checks"
+    return Check(what, _name(parts[place]), number, _passed(result), frozenset(kinds))
+
+
+def _kind(part: str) -> str:
+    return next((noun for cue, noun in _KINDS if re.search(cue, part)), "checks")
+
+
+def _name(part: str) -> str:
+    """The words of a command that tell which check it is, without options and paths."""
     part = re.sub(r"\s*(?:\d?>&?\s*\S+|2>&1)", "", _BEFORE.sub("", part))
     said = [word for word in part.split() if not word.startswith(("-", ".", "''", "$")) and "/" not in word][:3]
-    what = next((noun for cue, noun in _KINDS if re.search(cue, part)), "checks")
-    return what, " ".join(said)
+    return " ".join(said)

@@ -275,7 +275,7 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
     arranged = arrange(rows, opened)
     commits: dict[int, list[str]] = {}
     for commit in (commit for row in rows for commit in row.segment.commits):
-        commits.setdefault(commit["event"], []).append(f"{commit['sha'][:9]} {commit['subject']}")
+        commits.setdefault(commit["event"], []).append(f"{commit['sha'][:9]} {commit['subject']}".strip())
     over = lasted(session.started_at, session.active_at) if session.started_at else ""
     run = rewording.last_run(session)
     brief = session.brief if session.brief and request.identity.may_see(session.brief) else None

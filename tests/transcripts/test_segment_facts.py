@@ -1,0 +1,194 @@
+"""What was really done: edits, commits, pushes and checks, by their results and not by what was announced."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.transcripts.building import Log
+from transcripts.events import Commit, Touch, Verb
+from transcripts.segment import Segment, Status, segment
+from transcripts.segment.messages import subject_of
+
+REFUSED = "The user doesn't want to proceed with this tool use. The tool use was rejected."
+
+
+def only(log: Log) -> Segment:
+    (found,) = segment(log.events)
+    return found
+
+
+def texts(lines) -> list[str]:
+    return [line.text for line in lines]
+
+
+def outcome(log: Log) -> str:
+    found = only(log).outcome
+    return found.text if found else ""
+
+
+# --- edits ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [REFUSED, "String to replace not found in file."])
+def test_an_announced_edit_that_failed_is_no_deed(answer):
+    log = Log().ask("Cache the harbour map").say("I'll add a cache to the harbour map:")
+    log.call("Edit", touches=(Touch("map.py", Verb.EDITED),), error=True, result=answer)
+    one = only(log.say("Then not."))
+    assert not one.files
+    assert "Added a cache" not in one.summary + (one.outcome.text if one.outcome else "")
+
+
+def test_an_announced_edit_that_nobody_answered_is_no_deed():
+    log = Log().ask("Cache the harbour map").say("I'll add a cache to the harbour map:")
+    log.call("Edit", touches=(Touch("map.py", Verb.EDITED),), result=None)
+    assert "Added a cache" not in only(log).summary
+
+
+# --- commits ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ("git commit -qam 'Draw the harbour map'", ""),
+        ('rtk git add map.py && rtk git commit -m "Draw the harbour map"', "ok ✓"),
+        ("git commit -q -F - <<'EOF'\nDraw the harbour map\n\nWith markers.\nEOF", ""),
+        ("git commit -m 'Draw the harbour map' 2>&1 | tail -1", " 2 files changed, 3 insertions(+)"),
+    ],
+)
+def test_a_quiet_commit_counts_without_an_id(command, answer):
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py").run(command, result=answer)
+    one = only(log.say("There it is."))
+    assert [(commit.sha, commit.subject, commit.event) for commit in one.commits] == [("", "Draw the harbour map", 6)]
+    assert one.outcome is not None
+    assert "Committed “Draw the harbour map”" in one.outcome.text
+
+
+@pytest.mark.parametrize(
+    ("command", "answer", "code"),
+    [
+        ("git commit -m 'Draw the harbour map'", "ok\nFAILED: git commit", 0),
+        ("git commit -m 'Draw the harbour map'", "nothing to commit, working tree clean", 0),
+        ("git commit -m 'Draw the harbour map'", "hook says no", 1),
+        ("git commit -m 'Draw the harbour map' | tail -3", "3 problems", 0),
+        ("git commit -m 'Draw the harbour map' || true", "", 0),
+        ("git commit --dry-run -m 'Draw the harbour map'", "", 0),
+        ("echo git commit -m 'Draw the harbour map'", "", 0),
+    ],
+)
+def test_a_commit_that_may_have_failed_does_not_count(command, answer, code):
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py").run(command, result=answer, code=code)
+    assert not only(log.say("There it is.")).commits
+
+
+def test_a_subject_is_read_from_its_command():
+    assert subject_of('git commit -am "Quote \\"names\\""') == 'Quote "names"'
+    assert subject_of('git commit -m "$(cat message)"') == subject_of("git commit -F message") == ""
+
+
+def test_an_amended_commit_is_one_under_its_new_id():
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py").commit("Draw the harbour map", sha="aaaaaaa1")
+    log.say("I forgot a file.").run(
+        "git commit --amend --no-edit",
+        result="[main bbbbbbb2] Draw the harbour map",
+        commits=(Commit("bbbbbbb2", "Draw the harbour map"),),
+    )
+    assert [(one.sha, one.event) for one in only(log.say("Now it is whole.")).commits] == [("bbbbbbb2", 9)]
+
+
+def test_a_rebase_makes_no_commits_and_gives_old_ones_their_new_id():
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py").commit("Draw the harbour map", sha="aaaaaaa1")
+    log.edit("ship.py").commit("Show the ships on it", sha="aaaaaaa2")
+    log.say("Now onto main.").run(
+        "git rebase main",
+        result="[detached HEAD ccccccc3] Draw the harbour map\nSuccessfully rebased and updated refs/heads/main.",
+        commits=(Commit("ccccccc3", "Draw the harbour map"),),
+    )
+    one = only(log.say("It lies on top."))
+    assert [commit.sha for commit in one.commits] == ["ccccccc3", ""]  # the other one's is void, and not known anew
+    assert one.outcome is not None
+    assert "rebased" in one.outcome.text
+
+
+def test_a_push_or_a_list_of_commits_tells_an_id_that_was_not_known():
+    log = (
+        Log().ask("Draw the map").say("I draw.").edit("map.py").run("git commit -qm 'Draw the harbour map'", result="")
+    )
+    pushed = Log()
+    pushed.events, pushed.at, pushed.calls = list(log.events), log.at, log.calls
+    pushed.run("git push", result="To host:x.git\n   1111111..2222222  main -> main").say("Pushed it.")
+    assert [one.sha for one in only(pushed).commits] == ["2222222"]
+    log.run("git log --oneline -2", result="3333333 (HEAD -> main) Draw the harbour map\n1111111 Begin").say("See?")
+    assert [one.sha for one in only(log).commits] == ["3333333"]
+
+
+# --- pushes -----------------------------------------------------------------------------------------------------------
+
+REJECTED = """remote: error: GH013: Repository rule violations found for refs/heads/main.
+remote: - Cannot force-push to this branch
+ ! [remote rejected] main -> main (push declined)
+error: failed to push some refs"""
+
+
+def test_a_push_that_was_rejected_last_leaves_it_partial():
+    log = Log().ask("Draw the map and push it").say("I draw.").edit("map.py").commit("Draw the harbour map")
+    log.run("git push", result="   1111111..2222222  main -> main").say("Once more.")
+    log.run("git push --force origin main", code=1, result=REJECTED)
+    one = only(log.say("I drew the harbour map."))
+    assert one.status is Status.PARTIAL
+    assert one.outcome is not None
+    assert one.outcome.text.endswith("The push of main was rejected.")
+    assert texts(one.next_steps) == ["Push main again, which was rejected: Cannot force-push to this branch."]
+
+
+def test_a_push_that_goes_through_in_the_end_is_done():
+    log = Log().ask("Draw the map and push it").say("I draw.").edit("map.py").commit("Draw the harbour map")
+    log.run("git push", code=1, result=REJECTED).say("I fetch first.")
+    log.run("git pull --rebase && git push", result="   1111111..2222222  main -> main")
+    one = only(log.say("I drew the harbour map."))
+    assert one.status is Status.DONE
+    assert "pushed to main" in outcome(log)
+
+
+def test_a_push_is_seen_in_the_terminal_where_it_ends():
+    log = Log().ask("Push it").say("I push.")
+    log.call("exec_command", command="git push", result="Process running with session ID 7")
+    log.call("write_stdin", '{"session_id": 7}', result="Process exited with code 1\nOutput:\n" + REJECTED, error=True)
+    assert only(log.say("There we are.")).status is Status.PARTIAL
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+
+def checked(*runs: tuple[str, int, str]) -> Log:
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py")
+    for command, code, result in runs:
+        log.run(command, code=code, result=result)
+    return log.say("I drew the harbour map.")
+
+
+@pytest.mark.parametrize(
+    ("runs", "status"),
+    [
+        ([("pytest", 1, "1 failed"), ("ruff check .", 0, "ok")], Status.PARTIAL),  # another kind shows nothing
+        ([("pytest -k map", 1, "1 failed"), ("make lint && make test", 0, "ok")], Status.DONE),
+        ([("pytest", 1, "1 failed"), ("git push", 0, "   1111111..2222222  a -> a")], Status.DONE),
+        ([("biome check dist/x.js", 1, "These paths were provided but ignored")], Status.DONE),
+    ],
+)
+def test_one_check_stands_for_status_words_and_next_step(runs, status):
+    one = only(checked(*runs))
+    assert one.status is status
+    assert ("failed" in (one.outcome.text if one.outcome else "")) is (status is Status.PARTIAL)
+    assert ("Get tests to pass again." in texts(one.next_steps)) is (status is Status.PARTIAL)
+    assert ("failing" in one.summary) is (status is Status.PARTIAL)
+
+
+# --- endings ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stop_after_the_closing_words_stops_nothing():
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py").say("I've drawn the harbour map.").interrupt()
+    assert only(log).status is Status.DONE
+    cut = Log().ask("Draw the map").say("I draw.").edit("map.py").say("I've drawn the harbour and").interrupt()
+    assert only(cut).status is Status.PARTIAL

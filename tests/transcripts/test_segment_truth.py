@@ -1,0 +1,211 @@
+"""Whose deed it was, what became of it, and what is left: the lines of a segment as a reviewer needs them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.transcripts.building import Log
+from transcripts.events import Kind, Touch, Verb
+from transcripts.segment import Segment, segment
+from transcripts.segment.prose import plain, tables
+from transcripts.segment.said import as_report, without_lead
+
+REFUSED = "The user doesn't want to proceed with this tool use. To tell you how to proceed, the user said:\n"
+
+
+def only(log: Log) -> Segment:
+    (found,) = segment(log.events)
+    return found
+
+
+def texts(lines) -> list[str]:
+    return [line.text for line in lines]
+
+
+def outcome(log: Log) -> str:
+    found = only(log).outcome
+    return found.text if found else ""
+
+
+# --- whose deed -------------------------------------------------------------------------------------------------------
+
+
+def test_what_others_did_is_no_deed_of_this_session():
+    log = Log().ask("How does the other branch pass its tests?").say("I look.").read("harbour.py")
+    log.say(
+        "It never reaches the lexer, because the harbour is drawn first.\n\n### Relaxed checks for ships\n"
+        "- removed markers of the coast\n- Replaced the whole zoom by a table of scales"
+    )
+    one = only(log)
+    assert "Relaxed" not in one.summary + outcome(log)
+    assert "Replaced" not in one.summary + outcome(log) + one.title
+
+
+def test_a_participle_in_lower_case_heads_a_thing_and_no_deed():
+    assert as_report("completed runs of the coast on the branch") == ""
+    assert (
+        as_report("I completed the runs of the coast on the branch") == "Completed the runs of the coast on the branch."
+    )
+
+
+def test_the_tense_of_a_statement_stays():
+    assert as_report("The ships and the markers are committed to the chart.") == (
+        "The ships and the markers are committed to the chart."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Left the chart untouched; it already has:", "Left the chart untouched"),
+        ("Built the map from end to end:", "Built the map from end to end"),
+        ("Added a section on tides that documents:", "Added a section on tides"),
+        ("The symptom is:", ""),
+        ("Drew the map.", "Drew the map."),
+    ],
+)
+def test_a_colon_takes_what_it_led_to_along(text, kept):
+    assert without_lead(text) == kept
+
+
+def test_code_keeps_its_dots():
+    assert plain("`git checkout .` in the reset , done") == "git checkout . in the reset, done"
+
+
+# --- what became of it ------------------------------------------------------------------------------------------------
+
+
+def test_work_that_was_taken_back_is_not_the_outcome():
+    log = Log().ask("Show the tide on the harbour map").say("I'll put it into the header:").edit("map.py")
+    log.say("I've added a tide table to the header of the map.")
+    log.ask("it should not be in the header but below the map").say("Let me revert the header first.").edit("map.py")
+    log.say("I've added a thin tide bar below the map.")
+    assert outcome(log) == "Added a thin tide bar below the map."
+    assert "header of the map" not in only(log).summary
+
+
+def test_a_root_cause_is_told():
+    log = Log().ask("Why are the markers gone?").say("I look.").edit("map.py")
+    log.say("## Root cause\nThe zoom drops every marker below the third level.\n\n## Fix\nI've kept them in the index.")
+    assert "The zoom drops every marker below the third level." in only(log).summary
+
+
+def test_an_answer_with_a_verdict_is_the_outcome_of_a_question():
+    log = (
+        Log()
+        .ask("Are the two maps the same?")
+        .say("I compare.")
+        .read("a.py")
+        .say("Both draw the coast.\n\n**Verdict:** The two maps differ only in the names of their harbours.")
+    )
+    assert outcome(log) == "The two maps differ only in the names of their harbours."
+
+
+def test_a_table_of_results_is_read():
+    table = "| Check | Command | Result |\n|---|---|---|\n| Coast | `a` | drawn |\n| Ships | `b` | missing |"
+    assert list(tables(table)) == [
+        (["Check", "Command", "Result"], [["Coast", "a", "drawn"], ["Ships", "b", "missing"]])
+    ]
+    log = Log().ask("Does the map still work?").say("I try.").read("map.py").say(f"Here you are.\n\n{table}")
+    assert outcome(log) == "Coast: drawn; Ships: missing."
+
+
+def test_a_cut_quote_says_that_it_is_cut_and_logs_are_not_quoted():
+    log = Log().ask("12:00:01 ERROR map failed [core] [io]\nPlease look why " + "the harbour map is drawn twice " * 12)
+    one = only(log.say("Hm."))
+    assert "ERROR" not in one.summary
+    assert " …”" in one.summary
+
+
+# --- decisions --------------------------------------------------------------------------------------------------------
+
+
+def test_words_with_a_refusal_are_a_decision_and_no_error():
+    log = Log().ask("Draw the map and push").say("I push.")
+    log.call("Bash", command="git push -u origin map", result=f"{REFUSED}rebase onto main first", error=True)
+    one = only(log.say("I rebase."))
+    assert texts(one.key_decisions) == ["Did not allow “git push -u origin map”: “rebase onto main first”."]
+    assert one.errors == 0
+
+
+def test_a_queued_text_counts_unless_it_comes_again_or_is_a_notice():
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py")
+    log.add(Kind.SYSTEM, "please rename the harbours too", data={"queued": True})
+    log.add(Kind.SYSTEM, '{"task_id": "b1"}', data={"queued": True})
+    log.edit("map.py").say("I've drawn the map.")
+    assert texts(only(log).key_decisions) == ["Asked meanwhile: “please rename the harbours too”."]
+    log.ask("please rename the harbours too").say("They are.")
+    assert not any("meanwhile" in text for text in texts(only(log).key_decisions))
+
+
+def test_what_the_model_would_not_do_is_a_decision():
+    log = Log().ask("Draw the map and push directly to main").say("I draw.").edit("map.py")
+    log.say("I take a branch; I will not push directly to main because the rules of this project forbid it.")
+    log.run("git push origin draw-map", result=" * [new branch]  draw-map -> draw-map").say("The map is drawn for you.")
+    assert texts(only(log).key_decisions) == [
+        "Will not push directly to main because the rules of this project forbid it."
+    ]
+    assert "ushed draw-map" in outcome(log)
+
+
+def test_decisions_stand_in_sections_and_in_the_opening_words():
+    log = Log().ask("yeah let's abandon the coast, and draw the harbour from scratch on a new sheet").say("I draw.")
+    log.edit("map.py").say("## Design decisions\n- Harbours are circles of one size\n\nNames: by design in grey.")
+    assert texts(only(log).key_decisions) == [
+        "Asked for: “yeah let's abandon the coast, and draw the harbour from scratch on a new sheet”.",
+        "Harbours are circles of one size.",
+        "Names: by design in grey.",
+    ]
+
+
+# --- what is left -----------------------------------------------------------------------------------------------------
+
+
+def test_what_was_put_off_is_a_next_step():
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py")
+    log.say("I've drawn the map. And yes, moving the legend is a great follow-up.")
+    log.ask("thanks").say("You are welcome.")
+    assert texts(only(log).next_steps) == ["Moving the legend is a great follow-up."]
+
+
+def test_the_last_prompt_is_open_while_the_model_is_at_it():
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py").say("I've drawn the map.").ask("please push")
+    assert texts(only(log.run("git status")).next_steps) == ["Finish what was asked last: “please push”."]
+
+
+def test_it_is_the_pull_request():
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py")
+    log.say("I've drawn the map in PR #7. Want me to mark it ready for review?")
+    assert texts(only(log).next_steps) == ["Mark PR #7 ready for review."]
+
+
+def test_options_are_an_open_question_with_what_they_are():
+    ways = "1. Paint the coast first\n2. Leave the coast as it is"
+    log = Log().ask("Draw the map").say(f"I looked. Two ways:\n\n{ways}\n\nWhich one do you want?")
+    assert texts(only(log).open_questions) == [
+        "Which one do you want: paint the coast first, or leave the coast as it is?"
+    ]
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py").say(f"The printer refuses it.\n\nOptions:\n{ways}")
+    assert texts(only(log).open_questions) == ["Which of these: paint the coast first, or leave the coast as it is?"]
+    assert not only(Log().ask("Draw it").say("I looked. Which do you prefer?")).open_questions
+
+
+# --- titles -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "title"),
+    [
+        ("ask me questions about the map", "The fix is to move the coast line.", "Move the coast line"),
+        ("I see it twice here", "The fix is simple — keep one harbour per name:", "Keep one harbour per name"),
+        (
+            "You paint.\n\nYour task: Add a second colour to the coast",
+            "I look.",
+            "Add a second colour to the coast",
+        ),
+    ],
+)
+def test_titles_name_the_matter(prompt, answer, title):
+    log = Log().ask(prompt).say(answer)
+    log.call("Edit", touches=(Touch("map.py", Verb.EDITED),))
+    assert only(log.say("There.")).title == title
