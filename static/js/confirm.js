@@ -14,7 +14,10 @@ document.addEventListener("submit", async event => {
   const [asked, more = ""] = words.split(/(?<=\?) /, 2);
   const risky = (button ?? form.querySelector("button"))?.classList.contains("risky");
   if (!await ask(asked, { more, about, answers: [["yes", yes ?? button?.textContent.trim() ?? "Yes", risky ? "risky" : "go"]] }) || !form.isConnected) return;
+  // the page may have been made anew meanwhile; without its button the form would say something else, to another address
+  const same = !button || button.isConnected ? button : [...form.elements].find(one => ["formAction", "name", "value"].every(name => one[name] === button[name]));
+  if (button && !same) return;
   sure = form;
-  form.requestSubmit(button?.isConnected ? button : null);
+  form.requestSubmit(same);
   sure = null;
 }, true);

@@ -370,8 +370,10 @@ def test_a_merge_is_undone_where_it_was_made(page: Page, made: Made):
     visit(page, made)
     made.do(f"outlines.edit(row({made.segments[1]}), 'summary', 'Their words', actor=actor)")
     first = made.segment(page, 1)
-    page.once("dialog", lambda dialog: dialog.accept())
     first.get_by_role("button", name="merge with next").click()
+    made.do(f"outlines.edit(row({made.segments[0]}), 'summary', 'Ours', actor=actor)")  # made anew while one is asked
+    expect(first).to_contain_text("Ours")
+    page.get_by_role("dialog").get_by_role("button", name="merge with next").click()
     expect(first).to_contain_text("Their words")
     expect(page.locator("[data-segment]")).to_have_count(3)
     first.get_by_role("button", name="undo the merge").click()
