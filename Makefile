@@ -8,6 +8,8 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 MYSQL := $(VENV)/.mysql
 PYTEST := $(BIN)/python -m pytest
+# One more than there are cores: many tests wait for processes of their own.
+WORKERS = -n $$(($$(nproc 2>/dev/null || echo 2) + 1)) --dist loadfile
 
 # The default suite must not find the services of somebody's shell or .env.
 EMBEDDED := env -u DATABASE_URL -u REDIS_URL -u MEILI_URL -u MEILI_KEY
@@ -24,11 +26,11 @@ up: $(RUNTIME) ## install, migrate, start everything in the foreground, print a 
 	@exec $(BIN)/python -m flower.up
 
 test: $(DEV) ## the whole suite on the embedded default; no service needed
-	@$(EMBEDDED) $(PYTEST) -n auto --dist loadfile -m "not services and not e2e" $(ARGS)
+	@$(EMBEDDED) $(PYTEST) $(WORKERS) -m "not services and not e2e" $(ARGS)
 
 test-services: $(DEV) $(MYSQL) ## the suite on the database and Redis of DATABASE_URL, REDIS_URL (default: this machine's)
 	@FLOWER_CLAIM_ROUNDS="$${FLOWER_CLAIM_ROUNDS-50}" DATABASE_URL="$${DATABASE_URL-mysql://root@127.0.0.1:3306/test}" REDIS_URL="$${REDIS_URL-redis://127.0.0.1:6379/9}" \
-		sh -c '$(BIN)/python -m tests.services_answer && exec $(PYTEST) -n auto --dist loadfile -m "not e2e and not slow" $(ARGS)'
+		sh -c '$(BIN)/python -m tests.services_answer && exec $(PYTEST) $(WORKERS) -m "not e2e and not slow" $(ARGS)'
 
 e2e: $(DEV) ## the browser tests, in the Chromium of this machine (or of FLOWER_CHROMIUM)
 	@chromium="$${FLOWER_CHROMIUM:-$$(command -v chromium || command -v chromium-browser || command -v google-chrome)}"; \
