@@ -56,7 +56,8 @@ def _send(group: str, message: dict[str, Any]) -> None:
 
 
 async def _within_time(sending: Any) -> None:
-    await asyncio.wait_for(sending, HINT_SECONDS)
+    async with asyncio.timeout(HINT_SECONDS):  # wait_for would make a task of it
+        await sending
 
 
 def kick(task: str, *args: Any) -> None:
