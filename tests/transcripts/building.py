@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from transcripts.events import Commit, Event, Kind, Status, Todo, Touch, Verb
+from transcripts.segment import Segment, segment
 
 MINUTE = 60_000
 
@@ -103,3 +104,19 @@ def piece(log: Log, topic: str, *, steps: int = 6, commit: bool = True) -> Log:
     if commit:
         log.say("All green. Now commit.").commit(f"{order[:50].rsplit(' ', 1)[0]}", sha=f"{sum(map(ord, topic)):07x}")
     return log.say(f"I've finished the {words[0]} and the {words[1]}: all 12 tests pass.")
+
+
+def only(log: Log) -> Segment:
+    """The one segment of a short log."""
+    (found,) = segment(log.events)
+    return found
+
+
+def texts(lines) -> list[str]:
+    return [line.text for line in lines]
+
+
+def outcome(log: Log) -> str:
+    """What the one segment of a short log says of its outcome."""
+    found = only(log).outcome
+    return found.text if found else ""

@@ -91,4 +91,4 @@ def test_public_transcripts_are_tiled_and_worded():
         assert [one["first_line"] for one in segments] == [1, *(one["last_line"] + 1 for one in segments[:-1])]
         titles = [one["title"] for one in segments]
         assert len(set(titles)) == len(titles)
-        assert all(len(title.split()) >= 3 and len(title) <= 72 for title in titles)
+        assert all(len(title.split()) >= 3 and len(title) <= 80 for title in titles)

@@ -248,7 +248,7 @@ def test_whatever_comes_is_tiled_and_has_words(events):
     assert_tiles(events, segments)
     titles = [one.title.casefold() for one in segments]
     assert len(set(titles)) == len(titles)
-    assert all(title and len(title) <= 72 for title in titles)
+    assert all(title and len(title) <= 80 for title in titles)
     for one in segments:
         for line in [*one.next_steps, *one.key_decisions, *one.open_questions, *([one.outcome] if one.outcome else [])]:
             assert line.text.strip()

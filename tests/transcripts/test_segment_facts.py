@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.transcripts.building import Log
+from tests.transcripts.building import Log, only, outcome, texts
 from transcripts.events import Commit, Touch, Verb
-from transcripts.segment import Segment, Status, segment
+from transcripts.segment import Status
 from transcripts.segment.messages import subject_of
 
 REFUSED = "The user doesn't want to proceed with this tool use. The tool use was rejected."
-
-
-def only(log: Log) -> Segment:
-    (found,) = segment(log.events)
-    return found
-
-
-def texts(lines) -> list[str]:
-    return [line.text for line in lines]
-
-
-def outcome(log: Log) -> str:
-    found = only(log).outcome
-    return found.text if found else ""
 
 
 # --- edits ------------------------------------------------------------------------------------------------------------

@@ -4,27 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.transcripts.building import Log
+from tests.transcripts.building import Log, only, outcome, texts
 from transcripts.events import Kind, Touch, Verb
-from transcripts.segment import Segment, segment
 from transcripts.segment.prose import plain, tables
 from transcripts.segment.said import as_report, without_lead
 
 REFUSED = "The user doesn't want to proceed with this tool use. To tell you how to proceed, the user said:\n"
-
-
-def only(log: Log) -> Segment:
-    (found,) = segment(log.events)
-    return found
-
-
-def texts(lines) -> list[str]:
-    return [line.text for line in lines]
-
-
-def outcome(log: Log) -> str:
-    found = only(log).outcome
-    return found.text if found else ""
 
 
 # --- whose deed -------------------------------------------------------------------------------------------------------

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.transcripts.building import Log, piece
+from tests.transcripts.building import Log, only, piece, texts
 from transcripts.events import Kind, Touch, Usage, Verb
-from transcripts.segment import Phase, Segment, Status, segment
+from transcripts.segment import Phase, Status, segment
 from transcripts.segment.messages import body_of
 from transcripts.segment.prose import clipped, plain, sentences
 from transcripts.segment.titles import shaped
 from transcripts.segment.verbs import base_of, is_past, past_of
 from transcripts.segment.wishes import asked
-
-
-def only(log: Log) -> Segment:
-    (found,) = segment(log.events)
-    return found
-
-
-def texts(lines) -> list[str]:
-    return [line.text for line in lines]
-
 
 # --- prose ------------------------------------------------------------------------------------------------------------
 
@@ -156,7 +146,7 @@ def test_titles_are_orders_of_three_to_twelve_words_and_unique():
     titles = [one.title for one in segment(log.events)]
     assert len(titles) >= 4
     assert len({title.casefold() for title in titles}) == len(titles)
-    assert all(3 <= len(title.split()) <= 12 and len(title) <= 72 and title[0].isupper() for title in titles)
+    assert all(3 <= len(title.split()) <= 12 and len(title) <= 80 and title[0].isupper() for title in titles)
 
 
 def test_what_was_done_is_told_as_an_order():

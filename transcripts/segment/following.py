@@ -8,10 +8,12 @@ from typing import Final
 
 from . import prose
 from .outline import Line, distinct
+from .prompts import Ask, kind_of
 from .said import as_report
 from .steps import Step
 from .turns import turns_of
 from .verbs import POINTING, is_order
+from .wishes import said
 from .work import Work, is_in_the_middle
 
 LENGTH: Final = 240  # characters of a line
@@ -47,6 +49,12 @@ _LATER: Final = re.compile(
 )
 
 
+_NOT_NOW: Final = re.compile(
+    r"\b(?:we|i|you|let'?s)(?:'ll| will| can)? (?:look (?:at|into)|do|fix|handle|address|deal with|come back to|tackle"
+    r"|revisit|discuss|leave|skip) (?:it|that|this|those|these|them) (?:later|another (?:time|day)|next time|tomorrow"
+    r"|for (?:now|later))\b|^(?:leave|skip|park|defer) (?:it|that|this|those|these|them)(?: for)? (?:now|later)\b",
+    re.I,
+)
 _OFFER: Final = re.compile(
     r"^(?:(?:do you )?(?:want|would you like) (?:me )?to|(?:should|shall) i(?: now| also)?"
     r"|ready (?:for me )?to) (?P<what>.+)\?$",
@@ -75,6 +83,7 @@ def next_steps(work: Work, *, is_last: bool) -> list[Line]:
     number = _number(work, spoken)
     for step in spoken[-1:]:
         found += [Line(prose.ended(text), step.answer) for text in _announced(step.sentences, number)]
+    found += _put_off_by_people(work)
     for turn in turns_of(work.steps)[:-1]:
         for step in [step for step in turn if step.text.strip()][-1:]:
             found += [Line(prose.ended(text), step.answer) for text in _put_off(step.sentences)]
@@ -99,6 +108,20 @@ def _last_asked(work: Work) -> tuple[str, int]:
     if len(said) > 140:
         said = next((one.text for one in prose.sentences(step.prompt.text) if len(one.text.split()) > 2), said)
     return said, step.first_number if said and not said.endswith("?") else 0
+
+
+def _put_off_by_people(work: Work) -> Iterator[Line]:
+    """ "We'll look at it later": what the prompt before was about."""
+    subject = ""
+    for step in work.steps:
+        if step.prompt is None:
+            continue
+        typed = prose.sentences(said(step.prompt))
+        if any(_NOT_NOW.search(one.text) for one in typed):
+            if subject:
+                yield Line(f"Come back to what was put off: “{subject}”.", step.first_number)
+        elif kind_of(step.prompt.text) not in (Ask.CONSENT, Ask.ERRAND):
+            subject = prose.clipped(next((one.text for one in typed if len(one.text.split()) > 2), ""), 140)
 
 
 def _number(work: Work, spoken: Sequence[Step]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from . import prose
+from .answers import Answer, answers
 from .lexical import words
 from .outline import FileWork, Line
 from .prompts import Ask, kind_of, without_greeting
@@ -27,6 +28,7 @@ from .work import Check, Work
 OUTCOME: Final = 260  # characters of what is reported in an outcome
 SUMMARY: Final = 420
 ASKED: Final = 200
+REPLIES: Final = 2  # answered questions in a summary
 _LOOKED: Final = frozenset({"find", "get", "confirm", "check", "verify", "identify", "read", "review", "look", "leave"})
 _TRUNKS: Final = ("main", "master", "trunk", "develop")  # where a push is seen by everybody
 
@@ -34,12 +36,15 @@ _TRUNKS: Final = ("main", "master", "trunk", "develop")  # where a push is seen 
 def words_of(work: Work, title: str) -> tuple[str, Line | None]:
     """Summary (one to three sentences) and outcome of one segment."""
     found = reports(work)
+    answered = answers(work)
     results = [report for report in found if not report.subject]
+    if answered and not work.changed:  # the commit then ends what was done, and told, before
+        found = results
     turns = [turn for turn in turns_of(work.steps) if any(step.text.strip() for step in turn)]
     is_talk = not (work.changed or work.commits) and bool(turns)
     is_talk = is_talk and (not is_deed_turn(turns[-1]) or not any(_is_strong(one) for one in results if one.closing))
-    if is_talk and (answers := findings(work)):
-        results, found = answers[:1], answers[1:3] + found
+    if is_talk and (answering := findings(work)):
+        results, found = answering[:1], answering[1:3] + found
     outcome = _outcome(work, results if is_talk else _ending(results))
     cause = None if is_talk else root_cause(work)
     if cause and outcome and not says_the_same(cause.text, outcome.text):
@@ -53,11 +58,20 @@ def words_of(work: Work, title: str) -> tuple[str, Line | None]:
         sentences.insert(0, cause.text)
     if not sentences and not work.changed and not outcome and (statement := closing_statement(work)):
         sentences = [statement[0]]
+    replies = _replies(answered, [*sentences, outcome.text if outcome else ""])
     if facts := _deeds(work):
         sentences.append(facts)
-    if len(told) < 2 and (asked := _asked(work, title, always=not sentences)):
+    if replies:
+        sentences[:0] = replies
+    elif len(told) < 2 and (asked := _asked(work, title, always=not sentences)):
         sentences.insert(0, asked)
     return " ".join(sentences), outcome
+
+
+def _replies(answered: Sequence[Answer], told: Sequence[str]) -> list[str]:
+    """The last questions that were answered here, with their answers, as far as these were not told."""
+    found = [one for one in answered if not any(says_the_same(one.text, text) for text in told if text)]
+    return [f"Was asked: “{one.question}” {one.text}" for one in found[-REPLIES:]]
 
 
 def _is_strong(report: Report) -> bool:

@@ -12,12 +12,14 @@ from collections.abc import Container, Iterator
 from typing import Final
 
 from . import prose
+from .answers import answers
 from .deeds import deeds, fixes, intents, subjects
 from .outline import FEWEST, MOST, TITLE
 from .prompts import Ask, kind_of
 from .steps import Phase
+from .turns import turns_of
 from .verbs import base_of, is_order, is_past
-from .wishes import complaints, errands, headings, orders, questions, said
+from .wishes import asked, complaints, errands, headings, orders, questions, said
 from .work import Work
 
 _VERBS: Final = {Phase.EXPLORE: "Read", Phase.TEST: "Run the checks on", Phase.EDIT: "Edit"}
@@ -77,10 +79,14 @@ def _candidates(work: Work) -> Iterator[str]:
     yield from (name for name in named if not name.startswith("Fix:"))
     if opening:
         yield from orders(opening, work, only_reading=False)
+    asks = opening if opening and kind is Ask.QUESTION and not work.changed else None
+    if asks and any(step.calls for step in turns_of(work.steps)[0]):  # a commit then ends what was done before
+        yield from (asked(one.question.rsplit("? ", 1)[-1]) for one in answers(work)[:1])
+        yield from questions(asks)
     yield from subjects(work)
     yield from named
-    if opening and kind is Ask.QUESTION and not work.changed:
-        yield from questions(opening)
+    if asks:
+        yield from questions(asks)
     yield from deeds(work)
     yield from fixes(work)
     if opening:

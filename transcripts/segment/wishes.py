@@ -65,6 +65,7 @@ _OF_IT: Final = re.compile(  # "does it?", "is that so?": nobody knows of what
     r"|(?:what|how) about (?:it|this|that)\b)",
     re.I,
 )
+_MEANS: Final = re.compile(r"(?:does|do|did|would) (?:this|that|it|these|those) mean (?:that )?(?=\w+ \w)", re.I)
 _TASK: Final = re.compile(r"(?:^|\n)\W*(?:your task(?: is)?|task|goal)\W*:\W*(?=\w)", re.I)
 _AUXILIARY: Final = re.compile(r"\b(?:is|are|was|were|does|do|did|can|could|should|would|will|has|have)\b", re.I)
 
@@ -165,13 +166,17 @@ def questions(prompt: Event) -> Iterator[str]:
             continue
         if is_order(first) and not _complains(text) and not POINTING.match(text.partition(" ")[2]):
             yield text
-        elif text.endswith("?") and len(text.split()) >= FEWEST and not _OF_IT.match(text):
-            yield asked(text)
+        elif text.endswith("?") and len(text.split()) >= FEWEST and (wish := asked(text)):
+            yield wish
 
 
 def asked(question: str) -> str:
-    """A question as a thing to do: "Find out why …", "Check whether …"."""
+    """A question as a thing to do: "Find out why …", "Check whether …"; empty where nobody knows of what it asks."""
     text = _INTERJECTION.sub("", question.rstrip("? "))
+    if meant := _MEANS.match(text):
+        return f"Check whether {text[meant.end() :]}"
+    if _OF_IT.match(question):
+        return ""
     first, _, rest = text.partition(" ")
     if first.lower() in ("why", "how", "what", "where", "when", "which", "who"):
         if inverted := _INVERTED.match(rest):
