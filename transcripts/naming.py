@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Max, Min
+from django.db.models import Max, Q
 
 from flower import live
 from transcripts.models import Segment, Session
@@ -14,40 +14,54 @@ from transcripts.models import Segment, Session
 
 @dataclass(frozen=True, slots=True)
 class Outlined:
-    """The titles of a session's first and last segment, as people see them; empty where it has none yet.
+    """The titles of a session's main and last segment, as people see them; empty where it has none yet.
 
-    ``now`` is the newest prompt while nothing followed it: the outline names what it led to only when there is some.
+    ``main``: the one with the most edits and commits, the first of several. ``now`` is the newest prompt while nothing
+    followed it: the outline names what it led to only when there is some.
     """
 
-    first: str = ""
+    main: str = ""
     now: str = ""
 
 
 def outlined(sessions: Iterable[int]) -> dict[int, Outlined]:
     """Of many sessions, in three queries."""
     sessions = list(sessions)
-    ends = Segment.objects.filter(session__in=sessions).order_by().values("session")
-    found: Iterable[Any] = ends.annotate(low=Min("position"), high=Max("position"))
-    places: dict[int, tuple[int, int]] = {row["session"]: (row["low"], row["high"]) for row in found}
-    positions = {at for pair in places.values() for at in pair}
-    wanted = Segment.objects.filter(session__in=list(places), position__in=positions).only(*_COLUMNS)
-    rows = {(row.session_id, row.position): row for row in wanted}
+    groups = Segment.objects.filter(session__in=sessions).order_by().values("session")
+    ends: Iterable[Any] = groups.annotate(last=Max("position"), most=Max("changes"))
+    wanted = {row["session"]: (row["last"], row["most"]) for row in ends}
+    lasts, mosts = ({pair[place] for pair in wanted.values()} for place in (0, 1))
+    # a session without any change is named after its first segment
+    rows = Segment.objects.filter(session__in=list(wanted)).filter(
+        Q(position__in=lasts) | Q(changes__in=mosts - {0}) | Q(position=1)
+    )
+    main, last = dict[int, Segment](), dict[int, Segment]()
+    for row in rows.only(*_COLUMNS).order_by("position"):
+        at, most = wanted[row.session_id]
+        if row.changes == most and row.session_id not in main:
+            main[row.session_id] = row
+        if row.position == at:
+            last[row.session_id] = row
     asked = Session.objects.filter(pk__in=sessions, asked_event__gt=0).values_list("pk", "asked_event", "asked")
     prompts = {number: (event, text) for number, event, text in asked if text}
-    answer: dict[int, Outlined] = {}
-    for number in {**places, **prompts}:
-        low, high = places.get(number, (0, 0))
-        answer[number] = _outlined(rows.get((number, low)), rows.get((number, high)), *prompts.get(number, (0, "")))
-    return answer
+    return {
+        number: _outlined(main.get(number), last.get(number), *prompts.get(number, (0, "")))
+        for number in {**wanted, **prompts}
+    }
 
 
-def _outlined(first: Segment | None, last: Segment | None, event: int, prompt: str) -> Outlined:
-    title, now = (str(row.shown("title")) if row is not None else "" for row in (first, last))
+def _outlined(main: Segment | None, last: Segment | None, event: int, prompt: str) -> Outlined:
+    title, now = (str(row.shown("title")) if row is not None else "" for row in (main, last))
     is_newer = event > (last.first if last is not None else 0)
     return Outlined(title, prompt if is_newer else now)
 
 
-_COLUMNS = ("session", "position", "first", "title", "edits")
+_COLUMNS = ("session", "position", "first", "changes", "title", "edits")
+
+
+def main_title(segments: Sequence[Segment]) -> str:
+    """As ``outlined`` has it, of a session whose segments are at hand, in order."""
+    return str(max(segments, key=lambda row: row.changes).shown("title")) if segments else ""
 
 
 def now(session: Session) -> str:
@@ -55,9 +69,9 @@ def now(session: Session) -> str:
     return outlined([session.pk]).get(session.pk, Outlined()).now
 
 
-def title(session: Session, first: str = "") -> str:
-    """Its own title; else that of its first segment; else its program and the beginning of its id."""
-    return session.title or first or f"{session.program} {session.session_id[:8]}"
+def title(session: Session, main: str = "") -> str:
+    """Its own title; else that of its main segment; else its program and the beginning of its id."""
+    return session.title or main or f"{session.program} {session.session_id[:8]}"
 
 
 def announce(session: Session) -> None:

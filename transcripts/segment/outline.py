@@ -69,6 +69,11 @@ class Segment:
     prompts: int = 0
 
     @property
+    def changes(self) -> int:
+        """Edits and commits: how much came of it."""
+        return len(self.commits) + sum(file.times for file in self.files if file.verb is not Verb.READ)
+
+    @property
     def tokens(self) -> int:
         """All that the model wrote and all that it read and was not in the cache."""
         return self.usage.input + self.usage.cache_written + self.usage.output

@@ -229,6 +229,7 @@ def columns_of(made: Made) -> dict[str, Any]:
         "open_questions": [asdict(line) for line in made.open_questions],
         "files": [{"path": each.path, "verb": str(each.verb), "times": each.times} for each in made.files],
         "commits": [asdict(each) for each in made.commits],
+        "changes": made.changes,
         "usage": asdict(made.usage),
         "errors": made.errors,
         "prompts": made.prompts,

@@ -86,7 +86,7 @@ def _after(last: Session | None) -> Q:
 def _session(row: Session, outlined: naming.Outlined, runs: set[int], parts: int) -> Row:
     return {
         "session": row.pk,
-        "title": naming.title(row, outlined.first)[:TEXT],
+        "title": naming.title(row, outlined.main)[:TEXT],
         "program": row.program,
         "model": row.model or None,
         "state": "live" if liveness.is_live(row, runs) else "retired",
@@ -196,7 +196,7 @@ def resume(identity: Identity, *, project: str | None = None) -> Row:
     since = _commits_since(visible, newest)
     answer: Row = {
         "session": newest.session_id,
-        "title": naming.title(newest.session, naming.outlined([newest.session_id])[newest.session_id].first),
+        "title": naming.title(newest.session, naming.outlined([newest.session_id])[newest.session_id].main),
         "state": "live" if liveness.is_live(newest.session) else "retired",
         "program": newest.session.program,
         "session_id": newest.session.session_id,
@@ -374,7 +374,7 @@ def _touched(
     ]
     return {
         "session": session.pk,
-        "title": naming.title(session, outlined.first)[:LINE],
+        "title": naming.title(session, outlined.main)[:LINE],
         "program": session.program,
         "branch": session.branch or None,
         "project": session.project.slug if session.project else None,

@@ -284,7 +284,7 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
     return {
         "session": session,
         "transcript": transcript_of(session),
-        "title": naming.title(session, rows[0].title if rows else ""),
+        "title": naming.title(session, naming.main_title([row.segment for row in rows])),
         "is_live": is_live,
         "live_until": session.active_at + liveness.RECENTLY if session.active_at else None,
         "over": over,

@@ -56,7 +56,7 @@ def rows_of(identity: Identity, sessions: QuerySet[Session]) -> list[Row]:
     rows = []
     for session in found:
         outlined = titles.get(session.pk, naming.Outlined())
-        name = naming.title(session, outlined.first)
+        name = naming.title(session, outlined.main)
         brief = session.brief if session.brief is not None and identity.may_see(session.brief) else None
         rows.append(Row(session, name, outlined.now, liveness.is_live(session, runs), session.parts, brief))
     return rows
@@ -181,7 +181,7 @@ def names(identity: Identity, targets: list[str]) -> dict[str, rooms.Named]:
     found = {row.pk: row for row in access.visible(identity).filter(pk__in=numbers.values())}
     titles = naming.outlined(found)
     named = {
-        pk: rooms.Named(naming.title(row, titles.get(pk, naming.Outlined()).first), reverse("transcript", args=[pk]))
+        pk: rooms.Named(naming.title(row, titles.get(pk, naming.Outlined()).main), reverse("transcript", args=[pk]))
         for pk, row in found.items()
     }
     return {target: named.get(number, rooms.Named(gone=True)) for target, number in numbers.items()}

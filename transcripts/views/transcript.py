@@ -104,10 +104,9 @@ def _around(
     """What stands beside the events."""
     words = _words(request)
     headings = [Heading(segment, is_live=is_live) for segment in segments]
-    first = headings[0].title if headings else ""
     return {
         "headings": headings,
-        "title": naming.title(session, first),
+        "title": naming.title(session, naming.main_title(segments)),
         "brief": session.brief if session.brief and request.identity.may_see(session.brief) else None,
         "can_give_brief": request.identity.may_write and (session.brief is None or session.is_probable),
         "helpers": [row for row in logs if row.agent],
@@ -145,7 +144,7 @@ def event(request: Request, number: int, event: int) -> HttpResponse:
         "session": session,
         "agent": agent,
         "node": items.item(event, found, session.cwd, whole=True),
-        "title": naming.title(session, naming.outlined([session.pk]).get(session.pk, naming.Outlined()).first),
+        "title": naming.title(session, naming.outlined([session.pk]).get(session.pk, naming.Outlined()).main),
     }
     if request.htmx and part == "text":
         return show(request, "sessions/_shown.html", context)

@@ -1,0 +1,87 @@
+"""What a session without a title of its own is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import SimpleNamespace
+
+import pytest
+from django.apps import apps
+from django.db import connection
+
+from tests.transcripts import stored
+from tests.transcripts.building import Log
+from transcripts import naming
+from transcripts.models import Segment, Session
+from transcripts.services import outlining
+
+pytestmark = pytest.mark.django_db
+
+
+def made(log: Log) -> Session:
+    session = stored.session(log)
+    outlining.refresh(session.pk)
+    session.refresh_from_db()
+    return session
+
+
+def name(session: Session) -> str:
+    return naming.title(session, naming.outlined([session.pk])[session.pk].main)
+
+
+def small_then_large() -> Log:
+    log = Log().ask("Remove the dead lighthouse function from harbour.py")
+    log.say("I've removed the dead lighthouse function.").edit("harbour.py").run("make test")
+    for _ in range(5):
+        log.say("It was not called by any ship.").read("harbour.py")
+    log.commit("Remove the dead lighthouse function", sha="aaaa1111").pause(90)
+    log.ask("Translate the invoices of the billing office into Danish")
+    for place in range(12):
+        log.say("I translate the next invoice of the billing office.").edit(f"billing/invoice{place}.py").run(
+            "make test"
+        )
+    return log.say("I've translated the invoices.").commit("Translate the invoices into Danish", sha="bbbb2222")
+
+
+def test_a_session_is_named_after_its_main_segment():
+    session = made(small_then_large())
+    first, second = session.segments.all()
+    assert 0 < first.changes < second.changes
+    assert name(session) == second.title != first.title
+    second.edits = {"title": "Danish invoices"}
+    second.save()
+    assert name(session) == naming.main_title(list(session.segments.all())) == "Danish invoices"
+
+
+def test_a_session_that_changed_nothing_is_named_after_its_first_segment():
+    log = Log().ask("Explain how the harbour is drawn").say("I look.").read("harbour.py").say("By its chart.")
+    session = made(log)
+    assert name(session) == session.segments.get().title
+    assert session.segments.get().changes == 0
+
+
+def test_the_first_of_equals_and_each_session_by_itself():
+    one, other = made(small_then_large()), made(small_then_large())
+    one.segments.update(changes=5)
+    found = naming.outlined([one.pk, other.pk])
+    assert found[one.pk].main == one.segments.first().title
+    assert found[other.pk].main == other.segments.last().title
+    assert found[one.pk].now == found[other.pk].now == other.segments.last().title
+
+
+def test_its_own_title_comes_first_and_its_program_last():
+    session = made(Log())
+    assert naming.title(session) == f"claude {session.session_id[:8]}"
+    session.title = "As the program calls it"
+    assert naming.title(session, "As the outline calls it") == "As the program calls it"
+
+
+def test_segments_of_before_are_counted_by_the_migration():
+    session = made(small_then_large())
+    counted = list(session.segments.values_list("changes", "revision"))
+    session.segments.update(changes=0)
+    migration = import_module("transcripts.migrations.0007_changes")
+    migration.count(apps, SimpleNamespace(connection=connection))
+    assert list(session.segments.values_list("changes", "revision")) == counted
+    outlining.refresh(session.pk)
+    assert list(Segment.objects.values_list("changes", "revision")) == counted
