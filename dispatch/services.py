@@ -397,24 +397,8 @@ def fail(
 
     ``failure_class`` is a word to filter by: agent, spawn, exited, lost, worktree, internal.
     """
-    if not why.strip():
-        raise Invalid("Say why.")
-    with transaction.atomic():
-        lifecycle.move(
-            request,
-            State.FAILED,
-            actor=actor,
-            kind=trace.Kind.FAILED,
-            body=why.strip(),
-            data={"class": failure_class},
-            expecting=expecting,
-            among=among,
-            failure=why.strip(),
-            failure_class=failure_class,
-            why=f"dispatch {request.pk} failed",
-        )
-    live.kick("dispatch.tasks.advance", request.pk)
-    return request
+    told = f"dispatch {request.pk} failed"
+    return _end(request, State.FAILED, why, failure_class, told, actor, expecting, among)
 
 
 def cancel(
@@ -429,21 +413,35 @@ def cancel(
 
     A merge, too, until its ref moves. Raises Conflict when it is too late.
     """
+    told = f"dispatch {request.pk} was cancelled"
+    return _end(request, State.CANCELLED, why, "cancelled", told, actor, expecting, among)
+
+
+def _end(
+    request: DispatchRequest,
+    state: State,
+    why: str,
+    failure_class: str,
+    told: str,
+    actor: Actor,
+    expecting: int | None,
+    among: frozenset[State] | None,
+) -> DispatchRequest:
     if not why.strip():
         raise Invalid("Say why.")
     with transaction.atomic():
         lifecycle.move(
             request,
-            State.CANCELLED,
+            state,
             actor=actor,
             kind=trace.Kind.FAILED,
             body=why.strip(),
-            data={"class": "cancelled"},
+            data={"class": failure_class},
             expecting=expecting,
             among=among,
             failure=why.strip(),
-            failure_class="cancelled",
-            why=f"dispatch {request.pk} was cancelled",
+            failure_class=failure_class,
+            why=told,
         )
     live.kick("dispatch.tasks.advance", request.pk)
     return request

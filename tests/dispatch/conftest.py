@@ -11,9 +11,9 @@ import pytest
 
 from daemons.models import Process
 from daemons.services import processes
-from dispatch import machine, tasks
+from dispatch import claims, machine, services, tasks
 from dispatch.models import DispatchRequest
-from tests.factories import GIT_ENV
+from tests.factories import GIT_ENV, agent, git, identity, make_brief, make_project, operator
 
 
 @pytest.fixture
@@ -32,6 +32,11 @@ def kicks(monkeypatch) -> list[int]:
     noted: list[int] = []
     monkeypatch.setattr(tasks.advance, "delay", noted.append)
     return noted
+
+
+@pytest.fixture
+def project(db, home, kicks, tmp_path: Path):
+    return make_project(tmp_path / "sample", slug="sample")
 
 
 @pytest.fixture
@@ -54,3 +59,16 @@ def drive(db, home, kicks) -> Iterator[Callable[..., DispatchRequest]]:
     yield until
     for process in Process.objects.exclude(phase__in=Process.ENDED):
         processes.stop(process)
+
+
+@pytest.fixture
+def finished(project, drive) -> DispatchRequest:
+    """A request whose work, a new file, is committed and complete."""
+    request = services.dispatch(make_brief("Work", project), actor=operator())
+    me = identity(agent("worker"))
+    claims.claim(request, actor=me.actor)
+    drive(request, "running")
+    (request.worktree.checkout / "new.txt").write_text("new\n")
+    git(request.worktree.checkout, "add", ".")
+    git(request.worktree.checkout, "commit", "-qm", "Work")
+    return services.complete(request, identity=me)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from briefs import lifecycle, trace
@@ -13,16 +11,11 @@ from daemons.services import programs
 from dispatch import auto, services, tasks
 from dispatch.models import DispatchRequest
 from tests.dispatch.test_main_job import complete_when_committed
-from tests.factories import agent, git, make_brief, make_project, operator
+from tests.factories import agent, git, make_brief, operator
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DESIGN = "mkdir -p docs && echo plan > docs/plan.md && git add . && git commit -qm Design && sleep 60"
-
-
-@pytest.fixture
-def project(db, home, kicks, tmp_path: Path):
-    return make_project(tmp_path / "sample", slug="sample")
 
 
 @pytest.fixture

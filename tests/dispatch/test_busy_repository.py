@@ -5,21 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from dispatch import claims, machine, merging, services
 from dispatch.models import DispatchRequest, MergeLock
-from tests.factories import agent, git, identity, make_brief, make_project, operator
+from tests.factories import agent, git, identity, make_brief, operator
 from worktrees import git as plumbing
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def project(db, home, kicks, tmp_path: Path):
-    return make_project(tmp_path / "sample", slug="sample")
 
 
 @pytest.fixture

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 
 from dispatch import claims, machine, merging, services
 from dispatch.models import DispatchRequest, MergeLock
 from flower.errors import Conflict
-from tests.factories import agent, git, identity, make_brief, make_project, operator
+from tests.factories import agent, git, make_brief, operator
 from worktrees import git as plumbing
 from worktrees import services as worktrees
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def project(db, home, kicks, tmp_path: Path):
-    return make_project(tmp_path / "sample", slug="sample")
 
 
 def sweep_until(reached, *rows) -> None:
@@ -52,18 +46,6 @@ def test_during_the_setup_command_stops_it_and_the_worktree_can_be_removed(proje
     assert request.pk not in machine.unfinished()
     worktrees.remove(worktree, actor=operator())
     assert (worktree.state, worktree.checkout.exists()) == ("removed", False)
-
-
-@pytest.fixture
-def finished(project, drive) -> DispatchRequest:
-    request = services.dispatch(make_brief("Work", project), actor=operator())
-    me = identity(agent("worker"))
-    claims.claim(request, actor=me.actor)
-    drive(request, "running")
-    (request.worktree.checkout / "new.txt").write_text("new\n")
-    git(request.worktree.checkout, "add", ".")
-    git(request.worktree.checkout, "commit", "-qm", "Work")
-    return services.complete(request, identity=me)
 
 
 def test_a_merge_whose_gate_hangs_is_called_off_with_nothing_merged(project, finished, drive, home):

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 from django.db import connection, connections
@@ -15,17 +14,12 @@ from django.db import connection, connections
 from dispatch import claims, services
 from dispatch.models import DispatchRequest
 from flower.errors import Conflict
-from tests.factories import agent, make_brief, make_project, operator
+from tests.factories import agent, make_brief, operator
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CLAIMANTS = 64
 ROUNDS = int(os.environ.get("FLOWER_CLAIM_ROUNDS", "5"))  # make test-services asks for all 50
-
-
-@pytest.fixture
-def project(db, home, kicks, tmp_path: Path):
-    return make_project(tmp_path / "sample", slug="sample")
 
 
 @pytest.mark.parametrize("same_actor", [True, False])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from daemons.services import processes, programs
 from dispatch import claims, merging, services, tools
 from dispatch.models import DispatchRequest
 from flower.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
-from tests.factories import agent, git, identity, make_brief, make_project, operator
+from tests.factories import agent, git, identity, make_brief, operator
 from tests.system.running import until
 from transcripts import owners
 from transcripts.events import Facts
@@ -40,11 +39,6 @@ def complete_when_committed(request: DispatchRequest, **arguments) -> None:
         except Conflict:
             time.sleep(0.05)
     services.complete(request, identity=run_identity(request), **arguments)
-
-
-@pytest.fixture
-def project(db, home, kicks, tmp_path: Path):
-    return make_project(tmp_path / "sample", slug="sample")
 
 
 @pytest.fixture

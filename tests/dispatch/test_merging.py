@@ -7,7 +7,6 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,16 +16,11 @@ from daemons.services import processes
 from dispatch import claims, lifecycle, machine, merging, services
 from dispatch.models import DispatchRequest, MergeLock
 from flower.errors import Conflict, Forbidden
-from tests.factories import agent, git, identity, make_brief, make_project, operator
+from tests.factories import agent, git, identity, make_brief, operator
 from tests.system.running import until
 from worktrees import git as plumbing
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def project(db, home, kicks, tmp_path: Path):
-    return make_project(tmp_path / "sample", slug="sample")
 
 
 @pytest.fixture

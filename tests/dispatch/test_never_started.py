@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from daemons.models import Process
 from daemons.services import processes, programs
 from dispatch import claims, machine, merging, services
 from flower.errors import Conflict
-from tests.factories import agent, git, identity, make_brief, make_project, operator
+from tests.factories import agent, git, identity, make_brief, operator
 from tests.system.running import until
 from worktrees import services as worktrees
 from worktrees import tasks
@@ -22,10 +21,9 @@ from worktrees import tasks
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def project(db, home, kicks, tmp_path: Path, monkeypatch):
+@pytest.fixture(autouse=True)
+def nothing_is_removed(monkeypatch):
     monkeypatch.setattr(tasks.remove, "delay", lambda number: None)
-    return make_project(tmp_path / "sample", slug="sample")
 
 
 @pytest.fixture

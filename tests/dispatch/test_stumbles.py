@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 
 from dispatch import claims, machine, merging, services
-from dispatch.models import DispatchRequest
 from flower.errors import Invalid
-from tests.factories import agent, git, identity, make_brief, make_project, operator
+from tests.factories import agent, make_brief, operator
 from worktrees import git as plumbing
 from worktrees.models import Worktree
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def project(db, home, kicks, tmp_path: Path):
-    return make_project(tmp_path / "sample", slug="sample")
-
-
-@pytest.fixture
-def finished(project, drive) -> DispatchRequest:
-    request = services.dispatch(make_brief("Work", project), actor=operator())
-    me = identity(agent("worker"))
-    claims.claim(request, actor=me.actor)
-    drive(request, "running")
-    (request.worktree.checkout / "new.txt").write_text("new\n")
-    git(request.worktree.checkout, "add", ".")
-    git(request.worktree.checkout, "commit", "-qm", "Work")
-    return services.complete(request, identity=me)
 
 
 def test_a_worktree_whose_folder_is_gone_is_refused_at_dispatch(project, finished, drive):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -11,14 +10,9 @@ from django.utils import timezone
 from daemons.services import processes, programs
 from dispatch import claims, machine, merging, services
 from dispatch.models import DispatchRequest
-from tests.factories import agent, make_brief, make_project, operator
+from tests.factories import agent, make_brief, operator
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def project(db, home, kicks, tmp_path: Path):
-    return make_project(tmp_path / "sample", slug="sample")
 
 
 @pytest.mark.parametrize("broken", [(processes, "sweep"), (merging, "sweep_scratch")])

@@ -14,16 +14,11 @@ from briefs.tasks import refine
 from dispatch import claims, machine, services
 from dispatch.models import DispatchRequest
 from flower import celery, up
-from tests.factories import agent, git, make_brief, make_project, operator
+from tests.factories import agent, git, make_brief, operator
 from worktrees import git as plumbing
 from worktrees import services as worktrees
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def project(db, home, kicks, tmp_path: Path):
-    return make_project(tmp_path / "sample", slug="sample")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -17,11 +16,6 @@ from worktrees import tasks
 from worktrees.models import Worktree
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def project(db, home, kicks, tmp_path: Path):
-    return make_project(tmp_path / "sample", slug="sample")
 
 
 @pytest.fixture

@@ -11,15 +11,10 @@ from daemons.services import programs
 from dispatch import claims, services, tools
 from dispatch.models import DispatchRequest
 from flower.errors import Conflict, Forbidden, Invalid, NotFound
-from tests.factories import agent, git, identity, make_brief, make_project, operator
+from tests.factories import agent, git, identity, make_brief, operator
 from worktrees import services as worktrees
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def project(db, home, kicks, tmp_path: Path):
-    return make_project(tmp_path / "sample", slug="sample")
 
 
 @pytest.fixture

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from daemons.services import processes, programs
 from dispatch import claims, machine, services
 from dispatch.models import DispatchRequest
 from flower.errors import Conflict
-from tests.factories import agent, git, make_brief, make_project, operator
+from tests.factories import agent, git, make_brief, operator
 from tests.system.running import until
 from worktrees import services as worktrees
 from worktrees import tasks
@@ -19,10 +17,9 @@ from worktrees.models import Worktree
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def project(db, home, kicks, tmp_path: Path, monkeypatch):
+@pytest.fixture(autouse=True)
+def nothing_is_removed(monkeypatch):
     monkeypatch.setattr(tasks.remove, "delay", lambda number: None)
-    return make_project(tmp_path / "sample", slug="sample")
 
 
 @pytest.fixture
