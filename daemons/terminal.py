@@ -197,6 +197,8 @@ def _launch(run_dir: Path, document: dict[str, Any], deadline: float) -> None:
     socket_path = Path(document["socket"])
     socket_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if _somebody_listens(socket_path):
+        if facts(run_dir).phase != "absent":
+            return  # a holder of this very run, which took its lock since we looked
         raise HolderError(f"Another holder listens on {socket_path}.")
     holder.write_json(str(run_dir / "spec.json"), document)
     # The holder needs next to nothing of our environment, and /proc would show it.

@@ -97,6 +97,24 @@ def test_spawn_waits_for_a_holder_that_somebody_else_launched(run_dir: Path) -> 
     assert not (run_dir / "spec.json").exists()
 
 
+def test_a_holder_that_somebody_else_launches_meanwhile_is_waited_for(run_dir: Path, monkeypatch) -> None:
+    spec = shell(f"echo $$ >> {run_dir}/started; echo ready; read")
+    really = terminal._somebody_listens
+
+    def late(path: Path) -> bool:  # between the look at the disk and the look at the socket
+        write_spec(run_dir, spec)
+        launch(run_dir).wait()
+        until(path.exists)
+        return really(path)
+
+    monkeypatch.setattr(terminal, "_somebody_listens", late)
+    known = spawn(run_dir, spec)
+    said(run_dir, b"ready")
+    assert known.phase == "running"
+    assert (run_dir / "started").read_text().split() == [str(facts(run_dir).pid)]
+    assert not (run_dir / "spec.json").exists()
+
+
 def test_an_own_short_socket_path(run_dir: Path) -> None:
     deep = run_dir.parent / ("d" * 100) / "run"
     with pytest.raises(HolderError, match="107 are possible"):
