@@ -133,6 +133,28 @@ def test_what_the_model_would_not_do_is_a_decision():
     assert "ushed draw-map" in outcome(log)
 
 
+@pytest.mark.parametrize(
+    ("table", "found"),
+    [
+        (
+            "| Decision | Choice | Why |\n|---|---|---|\n| Markers | **Circles** | old |\n| Ships | Left out | |",
+            ["Markers: Circles.", "Ships: Left out."],
+        ),
+        ("| Issue | State | Decision |\n|---|---|---|\n| #12 depths | open | Defer it. |", ["#12 depths: Defer it."]),
+        ("| Issue | State |\n|---|---|\n| #12, a decision | open |", []),
+        ("| Decision |\n|---|\n| Circles |", []),  # of what?
+        ("| Decision | Choice |\n|---|---|\n| Markers |", []),
+    ],
+)
+def test_decisions_stand_in_tables(table, found):
+    plan = (
+        Log().ask(f"Implement the following plan:\n\n# Draw the harbour map\n\n{table}").say("I draw.").edit("map.py")
+    )
+    assert texts(only(plan.say("I've drawn the map of the harbour.")).key_decisions) == found
+    told = Log().ask("Draw the harbour map").say("I draw.").edit("map.py").say(f"I've drawn it.\n\n{table}")
+    assert texts(only(told).key_decisions) == found
+
+
 def test_decisions_stand_in_sections_and_in_the_opening_words():
     log = Log().ask("yeah let's abandon the coast, and draw the harbour from scratch on a new sheet").say("I draw.")
     log.edit("map.py").say("## Design decisions\n- Harbours are circles of one size\n\nNames: by design in grey.")

@@ -55,6 +55,7 @@ _DECISIONS_SECTION: Final = re.compile(
     r"|out of scope|non-?goals|won'?t (?:do|fix))",
     re.I,
 )
+_DECISION: Final = re.compile(r"(?:(?:key|design|technical|our|final) )?decisions?", re.I)
 _SETTLED: Final = re.compile(
     r"\b(?:deferred (?:to|until)|(?:(?<=[,;:(—–-] )|(?<=is )|(?<=are ))by design|declined|out of scope"
     r"|left as[- ]is|won'?t fix|intentionally (?:not|left|kept))\b",
@@ -78,7 +79,7 @@ def decisions(work: Work, before: str, title: str = "") -> list[Line]:
     """Real choices. ``before``: what the model said last before the segment, for an answer such as "2". What the
     title says already is left out.
     """
-    found = [*_of_people(work, before, title), *_of_sections(work), *_of_model(work)]
+    found = [*_of_people(work, before, title), *_of_sections(work), *_of_tables(work), *_of_model(work)]
     return distinct(found)
 
 
@@ -202,6 +203,20 @@ def _of_sections(work: Work) -> Iterator[Line]:
                 is_one = sentence.is_item and not sentence.leads and _DECISIONS_SECTION.match(sentence.section)
                 if is_one and 3 <= len(sentence.text.split()) <= 45:
                     yield Line(prose.ended(prose.clipped(sentence.text, LENGTH)), number)
+
+
+def _of_tables(work: Work) -> Iterator[Line]:
+    """Rows of a table with a column "Decision", in plans and in answers: of what, and the choice."""
+    for step in work.steps:
+        texts = [(step.text, step.answer)]
+        if step.prompt is not None:
+            texts.append((step.prompt.text, step.first_number))
+        for text, number in texts:
+            for head, rows in prose.tables(text) if "ecision" in text else ():
+                place = next((at for at, name in enumerate(head) if _DECISION.fullmatch(name)), None)
+                for row in rows if place is not None else ():
+                    if len(row) == len(head) > 1 and row[0] and (choice := row[place or 1]):
+                        yield Line(prose.ended(prose.clipped(f"{row[0]}: {choice}", LENGTH)), number)
 
 
 def _refused(text: str) -> str:
