@@ -70,7 +70,7 @@ class Segment:
 
     @property
     def changes(self) -> int:
-        """Edits and commits: how much came of it."""
+        """Touches of the files that it changed, and commits: how much came of it."""
         return len(self.commits) + sum(file.times for file in self.files if file.verb is not Verb.READ)
 
     @property
