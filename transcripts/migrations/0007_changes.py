@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="segment",
             name="changes",
-            field=models.PositiveIntegerField(default=0, help_text="touches of files that it changed, and commits; the most name the session"),
+            field=models.PositiveIntegerField(default=0, help_text="touches of files that it changed, and commits"),
         ),
         migrations.RunPython(count, migrations.RunPython.noop),
     ]
