@@ -16,8 +16,8 @@ from transcripts.models import Segment, Session
 class Outlined:
     """The titles of a session's main and last segment, as people see them; empty where it has none yet.
 
-    ``main``: the one that did most to files and committed most, the first of several. ``now`` is the newest prompt while
-    nothing followed it: the outline names what it led to only when there is some.
+    ``main``: the one with the most edits and commits, the first of several. ``now`` is the newest prompt while nothing
+    followed it: the outline names what it led to only when there is some.
     """
 
     main: str = ""

@@ -4,10 +4,10 @@ from django.db import migrations, models
 
 
 def count(apps: Any, schema_editor: Any) -> None:
-    """As transcripts/segment/outline.py counts, for the segments that there are."""
+    """Nearly as transcripts/segment/describe.py counts, which knows edits from looks at the same file."""
     rows = apps.get_model("transcripts", "Segment").objects.using(schema_editor.connection.alias)
     for row in rows.only("files", "commits").iterator(500):
-        changes = len(row.commits) + sum(each["times"] for each in row.files if each["verb"] != "read")
+        changes = 3 * len(row.commits) + sum(each["times"] for each in row.files if each["verb"] != "read")
         if changes:
             rows.filter(pk=row.pk).update(changes=changes)
 
@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="segment",
             name="changes",
-            field=models.PositiveIntegerField(default=0, help_text="touches of files that it changed, and commits"),
+            field=models.PositiveIntegerField(default=0, help_text="edits, and commits, which weigh more"),
         ),
         migrations.RunPython(count, migrations.RunPython.noop),
     ]

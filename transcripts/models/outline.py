@@ -53,9 +53,7 @@ class Segment(models.Model):
     files = models.JSONField(default=list, blank=True, help_text="{path, verb, times} each")
     commits = models.JSONField(default=list, blank=True, help_text="{sha, subject, event} each")
     usage = models.JSONField(default=dict, blank=True, help_text="input, cache_written, cache_read, output: tokens")
-    changes = models.PositiveIntegerField(
-        default=0, help_text="touches of files that it changed, and commits; the most name the session"
-    )
+    changes = models.PositiveIntegerField(default=0, help_text="edits, and commits, which weigh more")
     errors = models.PositiveIntegerField(default=0)
     prompts = models.PositiveIntegerField(default=0)
     started_at = models.DateTimeField(null=True, blank=True)

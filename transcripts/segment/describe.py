@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from typing import Final
 
 from transcripts.events import Event, Kind
 
@@ -14,6 +15,8 @@ from .steps import Step
 from .summary import words_of
 from .titles import title_for
 from .work import Work, is_in_the_middle, work_of
+
+COMMIT: Final = 3  # edits that a commit is worth
 
 
 def described(
@@ -55,6 +58,7 @@ def described(
         files=work.files,
         commits=work.commits,
         usage=work.usage,
+        changes=work.edits + COMMIT * len(work.commits),
         errors=work.errors,
         prompts=work.prompts,
     )

@@ -65,13 +65,9 @@ class Segment:
     files: list[FileWork] = field(default_factory=list)
     commits: list[CommitMade] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
+    changes: int = 0  # how much came of it: edits, and commits, which weigh more
     errors: int = 0
     prompts: int = 0
-
-    @property
-    def changes(self) -> int:
-        """Touches of the files that it changed, and commits: how much came of it."""
-        return len(self.commits) + sum(file.times for file in self.files if file.verb is not Verb.READ)
 
     @property
     def tokens(self) -> int:

@@ -260,6 +260,7 @@ def made_of(row: Segment) -> Made:
         files=[FileWork(each["path"], Verb(each["verb"]), each["times"]) for each in row.files],
         commits=[CommitMade(**each) for each in row.commits],
         usage=Usage(**row.usage),
+        changes=row.changes,
         errors=row.errors,
         prompts=row.prompts,
     )
