@@ -105,7 +105,7 @@ class Builder:
             "k": "".join([LETTERS[event.kind] for event in events]),
             "t": [event.at for event in events],
             "c": [[i, event.usage.context] for i, event in enumerate(events) if event.usage and not event.agent],
-            "e": [i for i, event in enumerate(events) if event.is_error],
+            "e": [i for i, event in enumerate(events) if event.is_failure],
             "m": [i for i, event in enumerate(events) if event.commits],
             "a": [i for i, event in enumerate(events) if event.agent],
         }

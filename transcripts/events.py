@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class Kind(StrEnum):
@@ -74,6 +74,9 @@ class Usage:
         return self.input + self.cache_written + self.cache_read
 
 
+TURNED_DOWN: Final = "The user doesn't want to "  # how Claude Code begins the result of such a call
+
+
 @dataclass(slots=True)
 class Event:
     """One thing that happened. Fields that a kind does not have are empty."""
@@ -98,6 +101,11 @@ class Event:
     usage: Usage | None = None
     window: int | None = None  # the model's context window in tokens, where the log tells
     data: dict[str, Any] = field(default_factory=dict)  # small extras for the page: description, images, trigger
+
+    @property
+    def is_failure(self) -> bool:
+        """Did something go wrong? That a person turned a call down is an error to the program, and no failure."""
+        return self.is_error and not (self.kind is Kind.RESULT and self.text.startswith(TURNED_DOWN))
 
 
 @dataclass(slots=True)

@@ -239,7 +239,7 @@ def _write(step: Step, batch: Batch, packed: list[tuple[int, bool, Packed]], own
             kind.objects.filter(file=row).delete()
     most = _write_blocks(row, packed)
     touches = _write_touched(row, batch)
-    commits = _write_commits(row, batch)
+    _write_commits(row, batch)
     session = Session.objects.select_for_update().get(pk=row.session_id)
     _count(session, row, step, is_anew=batch.clears)
     if not row.agent:
@@ -247,8 +247,6 @@ def _write(step: Step, batch: Batch, packed: list[tuple[int, bool, Packed]], own
     if touches or batch.clears:
         changed = session.touched.exclude(verb=Verb.READ)
         session.files = changed.values("path_key").distinct().count()
-    if commits or batch.clears:
-        session.commits = session.made_commits.values("sha").distinct().count()
     if batch.clears:
         session.outlined = 0  # as many events as before may be other ones
     _own(session, owner, step)
@@ -327,16 +325,15 @@ def _write_touched(row: LogFile, batch: Batch) -> bool:
     return bool(made)
 
 
-def _write_commits(row: LogFile, batch: Batch) -> bool:
+def _write_commits(row: LogFile, batch: Batch) -> None:
     if not batch.commits:
-        return False
+        return
     known = set(SessionCommit.objects.filter(file=row, sha__in=batch.commits).values_list("sha", flat=True))
     made = [commit for sha, commit in batch.commits.items() if sha not in known]
     for commit in made:
         commit.file, commit.session_id = row, row.session_id
     if made:
         SessionCommit.objects.bulk_create(made)
-    return bool(made)
 
 
 def _count(session: Session, row: LogFile, step: Step, *, is_anew: bool) -> None:

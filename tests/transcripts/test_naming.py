@@ -12,6 +12,7 @@ from django.db import connection
 from tests.transcripts import stored
 from tests.transcripts.building import Log
 from transcripts import naming
+from transcripts.events import Commit
 from transcripts.models import Session
 from transcripts.services import outlining
 
@@ -52,6 +53,22 @@ def test_a_session_is_named_after_its_main_segment():
     second.edits = {"title": "Danish invoices"}
     second.save()
     assert name(session) == naming.main_title(list(session.segments.all())) == "Danish invoices"
+
+
+def test_a_session_counts_the_commits_of_its_outline_and_of_its_agents():
+    log = Log().ask("Draw the harbour map").say("I draw.").edit("map.py").commit("Draw the map", sha="aaaa1111")
+    log.run(
+        "git commit --amend --no-edit",
+        result="[main bbbb2222] Draw the map",
+        commits=(Commit("bbbb2222", "Draw the map"),),
+    )
+    session = stored.session(log.say("There it is."))
+    for agent, sha in (("", "aaaa1111"), ("", "bbbb2222"), ("side", "cccc3333")):
+        file = session.log_files.get_or_create(agent=agent, defaults={"path": agent, "path_key": agent})[0]
+        session.made_commits.create(file=file, sha=sha, subject="Draw the map", event=1)
+    outlining.refresh(session.pk)
+    session.refresh_from_db()
+    assert session.commits == 2  # amended into one, and the agent's
 
 
 def test_a_session_that_changed_nothing_is_named_after_its_first_segment():

@@ -39,7 +39,7 @@ def asked(question: str, answer: str) -> str:
     ],
 )
 def test_an_answered_question_is_told_with_its_answer(question, answer, told):
-    assert f"?” {told}" in asked(question, answer)
+    assert f"?” Answered: “{told}”" in asked(question, answer)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_the_last_words_of_a_turn_may_answer_with_a_sentence_about_what_was_aske
     log = Log().ask("where is the lexer told about ships?").say("I look.").edit("notes.md")
     log.say("Here it is. The lexer is told about ships in harbour.py. I've added a note on the depth of the channel.")
     one = only(log)
-    assert "?” The lexer is told about ships in harbour.py." in one.summary
+    assert "?” Answered: “The lexer is told about ships in harbour.py.”" in one.summary
 
 
 def test_words_that_only_point_back_or_announce_answer_nothing():
@@ -96,3 +96,10 @@ def test_what_people_put_off_is_a_next_step_with_its_subject():
 def test_nothing_is_put_off_where_nobody_knows_what():
     log = Log().ask("never mind, we'll look at it later.").say("Fine, later then.")
     assert texts(only(log).next_steps) == []
+
+
+def test_a_question_that_ends_in_a_pull_request_says_so_in_its_title():
+    log = Log().ask("why are the ships on land?").say("I look.").read("map.py")
+    log.say("The reason: ships are drawn before the coast.").ask("open a PR").commit("Draw the coast first")
+    log.run("gh pr create --draft", result="https://host.example/x/y/pull/7")
+    assert only(log.say("Opened.")).title == "Why are the ships on land? Open PR #7"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.transcripts.building import Log, only, outcome, texts
 from transcripts.events import Commit, Touch, Verb
-from transcripts.segment import Status
+from transcripts.segment import Status, segment
 from transcripts.segment.messages import subject_of
 
 REFUSED = "The user doesn't want to proceed with this tool use. The tool use was rejected."
@@ -108,6 +108,51 @@ def test_a_push_or_a_list_of_commits_tells_an_id_that_was_not_known():
     assert [one.sha for one in only(log).commits] == ["3333333"]
 
 
+NEW = "To host:x.git\n * [new branch]        main -> main"
+
+
+def test_the_next_push_tells_the_id_that_a_rebase_gave_a_pushed_commit():
+    def then(*more: tuple[str, str]) -> list[str]:
+        log = Log().ask("Draw the map").say("I draw.").edit("map.py").commit("Draw the harbour map", sha="aaaaaaa1")
+        log.run("git rebase trunk", result="Successfully rebased and updated refs/heads/main.")
+        log.run("git push -u origin main", result=NEW).say("Pushed.").pause(600)
+        log.ask("Show the ships on it").say("I show.").edit("ship.py").commit("Show the ships on it", sha="bbbbbbb2")
+        for command, result in more:
+            log.run(command, result=result)
+        made = segment(log.say("They are shown.").events)
+        return [commit.sha for one in made for commit in one.commits]
+
+    assert then() == ["", "bbbbbbb2"]
+    assert then(("git push", "   ccccccc1..bbbbbbb2  main -> main")) == ["ccccccc1", "bbbbbbb2"]
+    assert then(("git push", "   ccccccc1..bbbbbbb2  other -> other")) == ["", "bbbbbbb2"]
+    again = ("git rebase trunk", "Successfully rebased and updated refs/heads/main.")
+    assert then(again, ("git push -f", " + ccccccc1...ddddddd2 main -> main (forced update)"))[0] == ""
+
+
+# --- what came when ---------------------------------------------------------------------------------------------------
+
+
+def test_facts_are_told_in_the_order_in_which_they_came():
+    log = Log().ask("Draw the map, and open a draft").say("I draw.").edit("map.py").run("pytest", result="3 passed")
+    log.commit("Draw the harbour map")
+    log.run("git rebase trunk", result="Successfully rebased and updated refs/heads/main.")
+    log.run("git push -u origin main", result=NEW)
+    log.run("gh pr create --draft --title 'The map'", result="https://host.example/x/y/pull/7")
+    told = "Tests passed; committed “Draw the harbour map”, rebased and opened draft PR #7."
+    assert outcome(log.say("There it is.")) == told
+
+
+def test_a_pull_request_that_is_no_draft_is_not_called_one():
+    log = Log().ask("Open it").say("I do.").run("gh pr create", result="https://host.example/x/y/pull/7")
+    assert outcome(log.say("There it is.")) == "Opened PR #7."
+
+
+def test_a_push_over_what_was_there_is_called_so():
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py").commit("Draw the harbour map")
+    log.run("git push --force-with-lease", result=" + aaaaaaa1...bbbbbbb2 map -> map (forced update)")
+    assert outcome(log.say("There.")) == "Committed 1a2b3c4d “Draw the harbour map” and force-pushed."
+
+
 # --- pushes -----------------------------------------------------------------------------------------------------------
 
 REJECTED = """remote: error: GH013: Repository rule violations found for refs/heads/main.
@@ -168,6 +213,22 @@ def test_one_check_stands_for_status_words_and_next_step(runs, status):
     assert ("failed" in (one.outcome.text if one.outcome else "")) is (status is Status.PARTIAL)
     assert ("Get tests to pass again." in texts(one.next_steps)) is (status is Status.PARTIAL)
     assert ("failing" in one.summary) is (status is Status.PARTIAL)
+
+
+@pytest.mark.parametrize(
+    ("command", "result", "known"),
+    [
+        ("pytest 2>&1 | wc -l", "254", False),
+        ("go test ./... | grep -E '^--- (PASS|FAIL)' | wc", "     254", False),
+        ("go test ./... | grep '^ok'", "ok  \thost/map\t0.2s", True),
+        ("pytest 2>&1 | tail -3", "map ready", True),  # its end: what failed would be told there
+        ("ruff check . | grep map", "", False),
+    ],
+)
+def test_output_that_was_picked_from_may_not_tell_how_a_check_ended(command, result, known):
+    one = only(checked((command, 0, result)))
+    assert ("passing" in one.summary) is known
+    assert ("passed" in outcome(checked((command, 0, result)))) is known
 
 
 # --- endings ----------------------------------------------------------------------------------------------------------

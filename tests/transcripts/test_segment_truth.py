@@ -133,6 +133,27 @@ def test_what_the_model_would_not_do_is_a_decision():
     assert "ushed draw-map" in outcome(log)
 
 
+def test_the_name_of_an_accepted_plan_stays_as_it_is():
+    log = Log()
+    log.add(Kind.PROMPT, "Implement this plan:\n\n# MAP-7: Crash of an empty map\n\nIt crashes.", plan_accepted=True)
+    one = only(log.say("I guard.").edit("map.py").say("I've guarded the empty map."))
+    assert texts(one.key_decisions) == ["Accepted the plan “MAP-7: Crash of an empty map”."]
+
+
+def test_what_was_meant_stands_with_a_queued_text_that_only_points():
+    def decided(text: str, reply: str) -> list[str]:
+        log = Log().ask("Draw the map").say("I draw.").edit("map.py")
+        log.add(Kind.SYSTEM, text, data={"queued": True})
+        return texts(only(log.edit("ship.py").say(reply).edit("map.py").say("There.")).key_decisions)
+
+    reply = "You want other names for all of the harbours. Let me see."
+    assert decided("can we rename them all?", reply) == [
+        "Asked meanwhile: “can we rename them all?” Answered: “You want other names for all of the harbours.”"
+    ]
+    assert decided("please rename the harbours too", reply) == ["Asked meanwhile: “please rename the harbours too”."]
+    assert decided("can we rename them all?", "Sure.") == ["Asked meanwhile: “can we rename them all?”"]
+
+
 @pytest.mark.parametrize(
     ("table", "found"),
     [
@@ -183,7 +204,7 @@ def test_the_last_prompt_is_open_while_the_model_is_at_it():
 def test_it_is_the_pull_request():
     log = Log().ask("Draw the map").say("I draw.").edit("map.py")
     log.say("I've drawn the map in PR #7. Want me to mark it ready for review?")
-    assert texts(only(log).next_steps) == ["Mark PR #7 ready for review."]
+    assert texts(only(log).next_steps) == ["Mark PR #7 ready for review (offered)."]
 
 
 def test_options_are_an_open_question_with_what_they_are():
@@ -216,3 +237,53 @@ def test_titles_name_the_matter(prompt, answer, title):
     log = Log().ask(prompt).say(answer)
     log.call("Edit", touches=(Touch("map.py", Verb.EDITED),))
     assert only(log.say("There.")).title == title
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+PARTS = """All of it is done.
+
+## Summary: the harbour map
+
+### Bug 1 (Ships on land) — `map.py`
+Ships were drawn first. Added a test for the coast before a ship is drawn.
+
+### Bug 2: Markers are lost
+- Kept the markers over a zoom
+
+### Follow-on fix (depths)
+Restored the depths that the first fix had hidden.
+
+### Verification
+All tests pass."""
+
+
+def test_the_parts_of_a_piece_of_work_are_named_as_its_last_words_name_them():
+    log = Log().ask("Draw the harbour map").say("I draw.").edit("map.py")
+    assert (
+        "In parts: Bug 1 (Ships on land); Bug 2: Markers are lost; Follow-on fix (depths)."
+        in only(log.say(PARTS)).summary
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PARTS.replace("Bug 2: Markers are lost", "What else").replace("Follow-on fix", "Notes"),  # one part is no list
+        "There are two.\n\n### Option 1\nCircles.\n\n### Option 2\nSquares.",
+    ],
+)
+def test_other_headings_are_no_parts(text):
+    log = Log().ask("Draw the harbour map").say("I draw.").edit("map.py")
+    assert "In parts" not in only(log.say(text)).summary
+
+
+def test_an_answer_to_a_question_has_no_parts():
+    log = Log().ask("What is wrong with the harbour map?").say("I look.").read("map.py")
+    assert "In parts" not in only(log.say(PARTS)).summary
+
+
+def test_an_offer_is_a_next_step_that_is_called_so():
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py")
+    one = only(log.say("I've drawn it. Want me to print the map for the pilots?"))
+    assert texts(one.next_steps) == ["Print the map for the pilots (offered)."]

@@ -52,6 +52,16 @@ def test_marks_stand_at_their_events_and_name_them():
     assert made.label == "1 segment; 2 prompts, 2 commits, 1 error, 1 interruption, 1 compaction"
 
 
+def test_commits_are_those_of_the_outline_where_there_is_one():
+    blocks = [(1, index("pacrcr", commits=[3]))]
+    assert [mark.event for mark in draw([One(1, 1, 6)], blocks).marks if mark.kind == "commit"] == [4]
+    amended = draw([One(1, 1, 6)], blocks, commits={6: ["5d6e7f8 Add the picture"], 99: ["beyond the end"]})
+    assert [(mark.kind, mark.event, mark.says) for mark in amended.marks if mark.kind == "commit"] == [
+        ("commit", 6, "e6 5d6e7f8 Add the picture")
+    ]
+    assert not [mark for mark in draw([One(1, 1, 6)], blocks, commits={}).marks if mark.kind == "commit"]
+
+
 def test_the_context_is_told_in_percent_of_the_window():
     blocks = [(1, index("paaxa", context=[0, 50_000, 100_000, 0, 20_000]))]
     made = draw([One(1, 1, 5)], blocks, window=200_000)

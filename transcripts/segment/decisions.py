@@ -14,7 +14,7 @@ from .outline import Line, distinct
 from .people import said_meanwhile, said_with_refusal
 from .prompts import Ask, kind_of, without_greeting
 from .verbs import POINTING, PRONOUNS, base_of, is_order, is_past
-from .wishes import bare, headings
+from .wishes import bare, heading_of
 from .work import Work
 
 LENGTH: Final = 240  # characters of a line
@@ -96,7 +96,7 @@ def _of_people(work: Work, before: str, title: str) -> Iterator[Line]:
             for question, answer in _ANSWERED.findall(event.text):
                 yield Line(prose.clipped(f"{prose.plain(question)} → {prose.plain(answer)}", LENGTH), number + 1)
         if event.plan_accepted:
-            name = next(headings(event), "")
+            name = heading_of(event)
             yield Line(f"Accepted the plan “{prose.clipped(name, 160)}”." if name else "Accepted the plan.", number + 1)
 
 
@@ -110,7 +110,16 @@ def _of_remarks(work: Work) -> Iterator[Line]:
                 what = _named(calls.get(event.call))
                 yield Line(_quoting(f"Did not allow {what}", _first(told)), number + 1)
         elif (told := said_meanwhile(work.events, number)) and _is_asked_for(told):
-            yield Line(_quoting("Asked meanwhile", _first(told)), number + 1)
+            yield Line(f"{_quoting('Asked meanwhile', _first(told))}{_meant(work, number, told)}", number + 1)
+
+
+def _meant(work: Work, number: int, told: str) -> str:
+    """What "them" are, as the model's next words have it."""
+    if not PRONOUNS.search(told):
+        return ""
+    step = next((step for step in work.steps if step.answer > number), None)
+    said = next((one.text for one in step.sentences[:1] if 5 <= len(one.text.split()) <= 40), "") if step else ""
+    return f" Answered: “{prose.clipped(said, 160)}”" if said.endswith((".", "!")) else ""
 
 
 def _quoting(lead: str, text: str) -> str:

@@ -42,6 +42,7 @@ class _History:
         self.branches: list[str] = []  # on which each of them was made, as git printed it
         self.rewritten: set[int] = set()  # places of those that a rebase under way has given their new id
         self.is_over = False  # a later segment has made a commit: what is amended or pushed is its own
+        self.pushed_to = ""  # the branch to which the last of them was pushed, while its id was unknown
         self.rebased = 0
 
     def take(self, number: int, result: Event, command: str, *, is_own: bool) -> None:
@@ -55,10 +56,15 @@ class _History:
         elif subject := quiet_commit(command, result):
             self._commit(number, Commit("", subject), command, "", is_own=is_own)
         self._look_up(result.text)
-        is_nameless = self.made and not self.made[-1].sha and not self.is_over
+        is_nameless = self.made and not self.made[-1].sha
         push = push_of(command, result, number) if is_nameless else None
-        if push and push.went_through and (found := RANGE.search(result.text)):
-            self.made[-1] = replace(self.made[-1], sha=found[2])
+        if push and push.went_through:
+            found = RANGE.search(result.text)
+            if found and not self.is_over:
+                self.made[-1] = replace(self.made[-1], sha=found[2])
+            elif found and self.pushed_to and found[4] == self.pushed_to:  # from where the last push had ended
+                self.made[-1] = replace(self.made[-1], sha=found[1])
+            self.pushed_to = "" if self.is_over else push.branch
 
     def _look_up(self, shown: str) -> None:
         """``git log --oneline`` and its like tell ids that are not known, or no longer."""
@@ -68,6 +74,7 @@ class _History:
                 self.made[place] = replace(one, sha=found[1]) if found else one
 
     def _commit(self, number: int, commit: Commit, command: str, branch: str, *, is_own: bool) -> None:
+        self.pushed_to = self.pushed_to if self.is_over or not is_own else ""
         if is_amend(command) and self.made and not self.is_over:
             subject = " ".join(commit.subject.split()) or self.made[-1].subject
             self.made[-1] = CommitMade(commit.sha, subject, number if is_own else self.made[-1].event)
@@ -84,6 +91,7 @@ class _History:
                     self.made[place] = replace(one, sha=commit.sha)
                     self.rewritten.add(place)
         if found := REBASED.search(result.text):
+            self.pushed_to = ""
             self.rebased = number if is_own else self.rebased
             for place, one in enumerate(self.made):
                 if place not in self.rewritten and self.branches[place] in ("", found[1]):

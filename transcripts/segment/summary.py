@@ -8,8 +8,10 @@ from typing import Final
 
 from . import prose
 from .answers import Answer, answers
+from .git import Push
 from .lexical import words
 from .outline import FileWork, Line
+from .parts import parts
 from .prompts import Ask, kind_of, without_greeting
 from .said import (
     Report,
@@ -30,6 +32,7 @@ SUMMARY: Final = 420
 ASKED: Final = 200
 REPLIES: Final = 2  # answered questions in a summary
 _LOOKED: Final = frozenset({"find", "get", "confirm", "check", "verify", "identify", "read", "review", "look", "leave"})
+_ENDED: Final = ("failed", "passed")  # a check
 _TRUNKS: Final = ("main", "master", "trunk", "develop")  # where a push is seen by everybody
 
 
@@ -51,11 +54,14 @@ def words_of(work: Work, title: str) -> tuple[str, Line | None]:
         found = [report for report in found if not says_the_same(cause.text, report.text)]
     else:
         cause = None
-    told = list(chosen(_but(found, outcome), 1 if cause else 2, SUMMARY))
+    named = "" if is_talk else parts(work)
+    told = list(chosen(_but(found, outcome), 1 if cause or named else 2, SUMMARY))
     told = told or list(chosen(found, 0 if is_talk or cause else 1, SUMMARY))
     sentences = [report.text for report in told]
     if cause:
         sentences.insert(0, cause.text)
+    if named:
+        sentences.insert(0, prose.ended(f"In parts: {named}"))
     if not sentences and not work.changed and not outcome and (statement := closing_statement(work)):
         sentences = [statement[0]]
     replies = _replies(answered, [*sentences, outcome.text if outcome else ""])
@@ -71,7 +77,7 @@ def words_of(work: Work, title: str) -> tuple[str, Line | None]:
 def _replies(answered: Sequence[Answer], told: Sequence[str]) -> list[str]:
     """The last questions that were answered here, with their answers, as far as these were not told."""
     found = [one for one in answered if not any(says_the_same(one.text, text) for text in told if text)]
-    return [f"Was asked: “{one.question}” {one.text}" for one in found[-REPLIES:]]
+    return [f"Was asked: “{one.question}” Answered: “{one.text}”" for one in found[-REPLIES:]]
 
 
 def _is_strong(report: Report) -> bool:
@@ -107,48 +113,54 @@ def _outcome(work: Work, found: Sequence[Report]) -> Line | None:
 
 
 def _results(work: Work, told: str) -> tuple[str, int]:
-    """Commit, pull request and the last check, as far as they were not told."""
-    parts: list[str] = []
-    event = 0
+    """Commit, pull request and the last check in the order in which they came, as far as they were not told."""
+    found: list[tuple[int, str]] = []
     if work.commits and not any(c.sha and c.sha[:7] in told for c in work.commits):
         telling = [c for c in work.commits if not c.subject.lower().startswith(("merge ", "wip"))] or work.commits
         last = telling[-1]
         more = f" and {len(work.commits) - 1} more" if len(work.commits) > 1 else ""
         name = f"{last.sha[:8]} " if last.sha else ""
-        parts.append(f"committed {name}“{prose.clipped(prose.plain(last.subject), 72)}”{more}")
-        event = last.event
+        found.append((last.event, f"committed {name}“{prose.clipped(prose.plain(last.subject), 72)}”{more}"))
     if work.pull and f"#{work.pull[0]}" not in told:
-        parts.append(f"opened PR #{work.pull[0]}")
-        event = work.pull[1]
-    if work.push and work.push.went_through and not work.pull and "push" not in told.lower():
-        parts.append(_pushed(work, work.push.branch))
-        event = work.push.event
+        found.append((work.pull[1], f"opened {'draft ' if work.is_draft else ''}PR #{work.pull[0]}"))
+    if work.push and work.push.went_through and (not work.pull or work.push.is_forced) and "push" not in told.lower():
+        found.append((work.push.event, _pushed(work, work.push)))
     if work.merged and "merge" not in told.lower():
-        parts.append(f"merged PR #{work.merged[0]}" if work.merged[0] else "merged the pull request")
-        event = work.merged[1]
+        found.append((work.merged[1], f"merged PR #{work.merged[0]}" if work.merged[0] else "merged the pull request"))
     if work.rebased and not re.search(r"\bre(?:bas|wr)", told, re.I):
-        parts.append("rebased")
-        event = event or work.rebased
+        found.append((work.rebased, "rebased"))
     if work.replied and not re.search(r"\brepl(?:y|ied)", told, re.I):
-        parts.append(work.replied[0])
-        event = event or work.replied[1]
+        found.append((work.replied[1], work.replied[0]))
     check = work.last_check
     if check and not re.search(r"\bpass|\bgreen\b|\bfail", told, re.I):
-        parts.append(f"{check.what} {'passed' if check.passed else 'failed'}")
-        event = event or check.event
-    said = prose.ended(prose.sentence_case(_listed(parts))) if parts else ""
+        found.append((check.event, f"{check.what} {_ENDED[bool(check.passed)]}"))
+    said = _in_order(found)
+    event = max((event for event, text in found), default=0)
     if work.push and not work.push.went_through:
         said = f"{said} The push {f'of {work.push.branch} ' if work.push.branch else ''}was rejected.".strip()
         event = work.push.event
     return said, event
 
 
-def _pushed(work: Work, branch: str) -> str:
+def _in_order(found: list[tuple[int, str]]) -> str:
+    """One sentence; what the agent did stands apart from how a check ended."""
+    groups: list[list[str]] = [[]]
+    for _, text in sorted(found, key=lambda pair: pair[0]):
+        if text.endswith(_ENDED):
+            groups += [[text], []]
+        else:
+            groups[-1].append(text)
+    said = "; ".join(_listed(group) for group in groups if group)
+    return prose.ended(prose.sentence_case(said)) if said else ""
+
+
+def _pushed(work: Work, push: Push) -> str:
     """The branch is named where it is everybody's, or another one than people spoke of."""
-    if branch in _TRUNKS:
-        return f"pushed to {branch}"
+    pushed = "force-pushed" if push.is_forced else "pushed"
+    if push.branch in _TRUNKS:
+        return f"{pushed} to {push.branch}"
     spoken = any(re.search(r"\b(?:main|master|trunk)\b", step.prompt.text[:400]) for step in work.steps if step.prompt)
-    return f"pushed {branch}" if branch and spoken else "pushed"
+    return f"{pushed} {push.branch}" if push.branch and spoken else pushed
 
 
 def _deeds(work: Work) -> str:

@@ -81,7 +81,10 @@ def _candidates(work: Work) -> Iterator[str]:
         yield from orders(opening, work, only_reading=False)
     asks = opening if opening and kind is Ask.QUESTION and not work.changed else None
     if asks and any(step.calls for step in turns_of(work.steps)[0]):  # a commit then ends what was done before
-        yield from (asked(one.question.rsplit("? ", 1)[-1]) for one in answers(work)[:1])
+        for one in answers(work)[:1]:
+            if found := asked(one.question.rsplit("? ", 1)[-1]):
+                also = f"{found} Open PR #{work.pull[0]}" if work.pull and found.endswith("?") else ""
+                yield from ([also] if also and is_whole(also) else [found])
         yield from questions(asks)
     yield from subjects(work)
     yield from named

@@ -70,11 +70,16 @@ _TASK: Final = re.compile(r"(?:^|\n)\W*(?:your task(?: is)?|task|goal)\W*:\W*(?=
 _AUXILIARY: Final = re.compile(r"\b(?:is|are|was|were|does|do|did|can|could|should|would|will|has|have)\b", re.I)
 
 
-def headings(prompt: Event) -> Iterator[str]:
+def heading_of(prompt: Event) -> str:
+    """The heading of a plan, as it stands there."""
     match = _HEADING.search(prompt.text[:600])
-    if match is None or not (_PLAN.match(prompt.text.strip()) or prompt.text.lstrip().startswith("#")):
+    return match[1] if match and (_PLAN.match(prompt.text.strip()) or prompt.text.lstrip().startswith("#")) else ""
+
+
+def headings(prompt: Event) -> Iterator[str]:
+    heading = heading_of(prompt)
+    if not heading:
         return
-    heading = match[1]
     while (shorter := _LABEL.sub("", heading)) != heading:
         heading = shorter
     if base_of(heading.split(" ", 1)[0]):

@@ -15,7 +15,6 @@ from .git import Push, push_of
 from .history import commits_made
 from .messages import body_of
 from .outline import CommitMade, FileWork
-from .people import said_with_refusal
 from .shell import bare_command, is_running
 from .steps import Phase, Step, checking_parts, is_test
 
@@ -23,6 +22,11 @@ _FAILED: Final = re.compile(
     r"^\s*(?:--- FAIL|FAIL\b|FAILED\b|ERROR\b.*(?:failed|exit status))|(?<![\w.])[1-9]\d* (?:tests? )?(?:failed"
     r"|failures?|failing)\b|exit status [1-9]",
     re.M,
+)
+_FILTERED: Final = re.compile(r"\|\s*(?:wc|grep|rg|awk|sed|cut|sort|uniq|jq|less)\b")
+_TOLD: Final = re.compile(
+    r"\b(?:ok|pass(?:ed|es|ing)?|success(?:ful(?:ly)?)?|succeeded|done|0 (?:errors|issues|failures|failed))\b|[✓✔]",
+    re.I,
 )
 _IGNORED: Final = re.compile(
     r"No files were processed|paths? (?:was|were) provided but ignored|no tests? (?:found|ran)\b", re.I
@@ -79,6 +83,7 @@ class Work:
     todos_event: int = 0
     edits: int = 0
     pull: tuple[str, int] | None = None  # number of a pull request that was opened here, and the event
+    is_draft: bool = False  # that pull request
     merged: tuple[str, int] | None = None  # number of a pull request that was merged here, or empty, and the event
     push: Push | None = None  # the last one whose end is known
     rebased: int = 0  # event of a rebase that was finished
@@ -166,7 +171,7 @@ def work_of(events: Sequence[Event], steps: Sequence[Step], calls: dict[str, Eve
 
 def _count(work: Work, event: Event, sums: Counter[str]) -> None:
     work.prompts += event.kind in (Kind.PROMPT, Kind.COMMAND) and not event.agent
-    work.errors += event.is_error and event.kind in (Kind.RESULT, Kind.SYSTEM) and not said_with_refusal(event)
+    work.errors += event.is_failure and event.kind in (Kind.RESULT, Kind.SYSTEM)
     if use := event.usage:
         sums.update(input=use.input, cache_written=use.cache_written, cache_read=use.cache_read, output=use.output)
 
@@ -204,7 +209,7 @@ def _command(work: Work, number: int, command: str, result: Event) -> None:
         work.messages.append((body, number))
     command = bare_command(command)
     if _OPENS_PULL.search(command) and (match := _PULL.search(result.text)):
-        work.pull = (match[1], number)
+        work.pull, work.is_draft = (match[1], number), "--draft" in command
     if match := _MERGES_PULL.search(command):
         work.merged = (match[1] or "", number)
     if _REPLY.search(command):
@@ -212,7 +217,7 @@ def _command(work: Work, number: int, command: str, result: Event) -> None:
         work.replied = (what, number)
 
 
-def _passed(result: Event) -> bool | None:
+def _passed(command: str, result: Event) -> bool | None:
     if _IGNORED.search(result.text[-6000:]):
         return None  # it looked at nothing
     if result.exit_code:
@@ -223,6 +228,8 @@ def _passed(result: Event) -> bool | None:
         return False  # behind a pipe the exit code is that of `tail`
     if result.exit_code is None and (result.is_error or is_running(result.text)):
         return False if result.is_error else None
+    if _FILTERED.search(command) and not _TOLD.search(result.text[-6000:]):
+        return None  # what was counted or picked out does not tell
     return True
 
 
@@ -240,7 +247,7 @@ def _check(command: str, number: int, result: Event) -> Check:
     place = next((place for place, kind in enumerate(kinds) if kind != "formatting"), 0)
     told = list(dict.fromkeys(kind for kind in kinds if kind != "formatting")) or kinds[:1]
     what = " and ".join(told) if len(told) < 3 else "checks"
-    return Check(what, _name(parts[place]), number, _passed(result), frozenset(kinds))
+    return Check(what, _name(parts[place]), number, _passed(bare_command(command), result), frozenset(kinds))
 
 
 def _kind(part: str) -> str:

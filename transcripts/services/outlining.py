@@ -194,7 +194,9 @@ def _store(
         if rows:  # their first events begin no segment any more: the log was rewritten, or the open end cut anew
             locked.segments.filter(pk__in=[row.pk for row in rows.values()]).delete()
         locked.outlined, locked.outlined_at = upto, timezone.now()
-        locked.save(update_fields=["outlined", "outlined_at"])
+        of_agents = locked.made_commits.exclude(file__agent="").values("sha").distinct().count()
+        locked.commits = sum(len(one.commits) for one in found) + of_agents
+        locked.save(update_fields=["outlined", "outlined_at", "commits"])
         return _announce(locked, before)
 
 

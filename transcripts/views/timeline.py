@@ -116,10 +116,13 @@ def draw(
 ) -> Picture:
     """The picture of some segments and of (number of the first event, index) of each block.
 
-    ``window``: tokens that the model can see, 0 where the log does not tell. ``commits``: what to say of those at an
-    event. ``over``: how long the session took.
+    ``window``: tokens that the model can see, 0 where the log does not tell. ``commits``: those that there are, by
+    event, and what to say of each; without it those that git printed. ``over``: how long the session took.
     """
     happened = look(blocks)
+    if commits is not None:
+        happened.marks = [mark for mark in happened.marks if mark[0] != "commit"]
+        happened.marks += [("commit", event, "commit") for event in sorted(commits) if event <= happened.total]
     total = max([happened.total, *(one.last for one in segments)], default=0)
     if not total:
         return Picture()
