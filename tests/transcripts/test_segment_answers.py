@@ -18,8 +18,8 @@ def asked(question: str, answer: str) -> str:
     [
         (
             "why is the map drawn so slowly?",
-            "The markers are old.\n\nThe reason: every marker opens the chart again.",
-            "Every marker opens the chart again.",
+            "The slow map is an old story.\n\nThe reason: every marker opens the chart again.",
+            "The slow map is an old story. The reason: every marker opens the chart again.",
         ),
         (
             "so why is the map drawn so slowly?",

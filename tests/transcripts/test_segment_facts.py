@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.transcripts.building import Log, only, outcome, texts
-from transcripts.events import Commit, Touch, Verb
+from transcripts.events import Commit, Kind, Touch, Verb
 from transcripts.segment import Status, segment
 from transcripts.segment.messages import subject_of
 
@@ -80,6 +80,17 @@ def test_an_amended_commit_is_one_under_its_new_id():
         commits=(Commit("bbbbbbb2", "Draw the harbour map"),),
     )
     assert [(one.sha, one.event) for one in only(log.say("Now it is whole.")).commits] == [("bbbbbbb2", 9)]
+
+
+def test_an_amended_commit_is_called_so_and_counts_once():
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py").commit("Draw the harbour map", sha="aaaaaaa1")
+    log.run(
+        "git add -A && git commit --amend --no-edit",
+        result="[main bbbbbbb2] Draw the harbour map\n 1 file changed",
+        commits=(Commit("bbbbbbb2", "Draw the harbour map"),),
+    )
+    assert outcome(log.say("There.")) == "Committed bbbbbbb2 “Draw the harbour map” (amended)."
+    assert len(only(log).commits) == 1
 
 
 def test_a_rebase_makes_no_commits_and_gives_old_ones_their_new_id():
@@ -220,6 +231,7 @@ def test_one_check_stands_for_status_words_and_next_step(runs, status):
     [
         ("pytest 2>&1 | wc -l", "254", False),
         ("go test ./... | grep -E '^--- (PASS|FAIL)' | wc", "     254", False),
+        ("go test ./... | grep -- '--- PASS' | sort -rn | head", "--- PASS: TestMap (9.1s)", False),
         ("go test ./... | grep '^ok'", "ok  \thost/map\t0.2s", True),
         ("pytest 2>&1 | tail -3", "map ready", True),  # its end: what failed would be told there
         ("ruff check . | grep map", "", False),
@@ -229,6 +241,23 @@ def test_output_that_was_picked_from_may_not_tell_how_a_check_ended(command, res
     one = only(checked((command, 0, result)))
     assert ("passing" in one.summary) is known
     assert ("passed" in outcome(checked((command, 0, result)))) is known
+
+
+@pytest.mark.parametrize(
+    ("shown", "told", "status"),
+    [
+        ("<bash-stdout>ok  \thost/map\t0.2s</bash-stdout>", "Tests passed.", Status.DONE),
+        ("<bash-stdout>--- FAIL: TestMap</bash-stdout>", "Tests failed.", Status.PARTIAL),
+        ("<bash-stdout>see the log</bash-stdout>", "", Status.DONE),  # nobody knows
+        ("go test ./... was started", "", Status.DONE),
+    ],
+)
+def test_a_check_that_the_person_ran_counts(shown, told, status):
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py").say("There.").ask("!mise run test:ci")
+    log.add(Kind.SYSTEM, shown)
+    assert only(log).status is status
+    assert ("Tests" in outcome(log)) is bool(told)
+    assert told in outcome(log)
 
 
 # --- endings ----------------------------------------------------------------------------------------------------------

@@ -246,13 +246,13 @@ PARTS = """All of it is done.
 ## Summary: the harbour map
 
 ### Bug 1 (Ships on land) — `map.py`
-Ships were drawn first. Added a test for the coast before a ship is drawn.
+Ships were drawn first. Added a test for the coast before a ship is drawn. Added a note on it to the map of the harbour.
 
 ### Bug 2: Markers are lost
 - Kept the markers over a zoom
 
 ### Follow-on fix (depths)
-Restored the depths that the first fix had hidden.
+- `drawDepths` now falls back to the depths of the older chart
 
 ### Verification
 All tests pass."""
@@ -264,6 +264,14 @@ def test_the_parts_of_a_piece_of_work_are_named_as_its_last_words_name_them():
         "In parts: Bug 1 (Ships on land); Bug 2: Markers are lost; Follow-on fix (depths)."
         in only(log.say(PARTS)).summary
     )
+
+
+def test_of_each_part_something_is_told():
+    log = Log().ask("Draw the harbour map").say("I draw.").edit("map.py").say(PARTS)
+    told = only(log).summary + outcome(log)
+    assert ("Added a test for the coast" in told) is not ("Added a note" in told)  # one sentence of a part
+    assert "Kept the markers over a zoom" in told
+    assert "drawDepths now falls back to the depths of the older chart" in told
 
 
 @pytest.mark.parametrize(

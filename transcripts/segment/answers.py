@@ -16,7 +16,7 @@ from .wishes import is_log, said
 from .work import Work
 
 QUESTION: Final = 160  # characters of a question that is quoted
-ANSWER: Final = 240
+ANSWER: Final = 320
 SHORTEST, LONGEST = 3, 45  # words of a sentence that answers
 SHARED: Final = 2  # words that an answer which is not marked as one has in common with its question
 _ASKS_TO_KNOW: Final = re.compile(
@@ -37,6 +37,7 @@ _LABEL: Final = re.compile(
     r"(?: (?:is|here))?(?: that)?\s*(?::|,| [–—-] |(?<=is )|(?<=that ))\s*(?=\S)",
     re.I,
 )
+_EXPLAINS: Final = re.compile(r"(?:the )?(?:reason|cause|explanation)\b", re.I)  # what was said just before
 _REASON: Final = re.compile(r"\b(?:because|due to|caused by|the (?:reason|cause|culprit) (?:is|was))\b", re.I)
 _VERDICT: Final = re.compile(r"(?:yes|no|yep|nope|not (?:yet|quite|really|any more|anymore|directly))\b", re.I)
 _BACK: Final = re.compile(r"(?:that|this|it|they|these|those|he|she|which|there|here)(?:'s|'re)?\b", re.I)
@@ -85,10 +86,13 @@ def _answer(question: str, turn: Sequence[Step]) -> Answer | None:
 
 def _labelled(question: str, step: Step) -> str:
     """ "Short answer: …", "The reason: …"."""
+    before = ""
     for sentence in step.sentences:
         label = _LABEL.match(sentence.text)
         if label and _is_whole(text := sentence.text[label.end() :]):
-            return text
+            explains = _EXPLAINS.match(label[0]) and before and _is_whole(before)
+            return f"{before} {sentence.text}" if explains else text
+        before = sentence.text
     return ""
 
 

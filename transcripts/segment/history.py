@@ -77,7 +77,7 @@ class _History:
         self.pushed_to = self.pushed_to if self.is_over or not is_own else ""
         if is_amend(command) and self.made and not self.is_over:
             subject = " ".join(commit.subject.split()) or self.made[-1].subject
-            self.made[-1] = CommitMade(commit.sha, subject, number if is_own else self.made[-1].event)
+            self.made[-1] = CommitMade(commit.sha, subject, number if is_own else self.made[-1].event, is_own)
         elif not is_own:
             self.is_over = True
         elif not commit.sha or all(commit.sha != one.sha for one in self.made):

@@ -40,6 +40,7 @@ class CommitMade:
     sha: str  # as git printed it; empty where it did not, or where a rebase has made it void
     subject: str
     event: int
+    is_amended: bool = False  # after it had been made here
 
 
 @dataclass(slots=True)

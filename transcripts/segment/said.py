@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from . import prose
 from .deeds import intent_of, subjects
 from .lexical import words
+from .parts import is_part
 from .steps import Step
 from .turns import talk_of, turns_of
 from .verbs import PASSIVE, POINTING, is_order, is_past, past_of
@@ -46,8 +47,10 @@ _STATE: Final = re.compile(
     r"|restored|deployed|opened|closed|verified|completed?|applied|renamed|replied|passing|done|gone|green|clean"
     r"|ready|live|built|in place|in sync|up to date)"
     r"|(?:is|are) now \w+(?:ed|en)|no longer|now (?:verif|check|us|handl|return|work|show|pass|includ|read|writ"
-    r"|stor|support)\w*|(?:tests?|checks?|suites?|builds?|lint(?:ing)?|cases|ci|everything|all)\b.{0,40}\bpass(?:es"
-    r"|ed|ing)?|succeeded|works now|turned out|root cause|the (?:issue|problem|bug|cause|reason|answer) (?:is|was))\b",
+    r"|stor|support)\w*|now (?:clear|fall|keep|set|call|take|skip|update|ignore|accept|reject|log|wait|start|stop|send"
+    r"|get|fail|require|allow|resolve|respect|prefer)s|(?:tests?|checks?|suites?|builds?|lint(?:ing)?|cases|ci"
+    r"|everything|all)\b.{0,40}\bpass(?:es|ed|ing)?|succeeded|works now|turned out|root cause"
+    r"|the (?:issue|problem|bug|cause|reason|answer) (?:is|was))\b",
     re.I,
 )
 _SUPPOSED: Final = re.compile(r"\b(?:would|could|should|might|if|when you|unless|ready for you|assuming)\b", re.I)
@@ -110,6 +113,7 @@ class Report:
     closing: bool = False
     last: bool = False  # told in the last turn that changed files, or after it
     subject: bool = False  # the subject of a commit
+    part: str = ""  # the part of the work that it tells of, where the model told it in parts
 
 
 def reports(work: Work) -> list[Report]:
@@ -134,7 +138,9 @@ def reports(work: Work) -> list[Report]:
             if step.answer < unpushed and "push" in text.lower():
                 continue
             weight = (3.0 if closing else 1.0 / (1 + 0.2 * place)) + _weight(text, sentence, index, topic)
-            found.append(Report(text, step.answer, weight, -1000 * place + index, closing, last=step.answer >= last))
+            part = sentence.section if is_part(sentence.section) else ""
+            order = -1000 * place + index
+            found.append(Report(text, step.answer, weight, order, closing, last=step.answer >= last, part=part))
     found += _written(work, topic)
     found += _intended([step for step in work.steps if step.answer not in undone], topic)
     for title in subjects(work):
@@ -309,7 +315,13 @@ def _is_state(text: str, *, is_cut: bool) -> bool:
         return False
     if is_past(first) or _NOT_SO.search(text) or _SUPPOSED.search(text) or _POINTS_BACK.match(text):
         return False
-    return bool(_STATE.search(text)) and (is_cut or text[0].isupper() or text[0].isdigit() or text[0] in "\"'“(/._-")
+    return bool(_STATE.search(text)) and (is_cut or _is_beginning(text))
+
+
+def _is_beginning(text: str) -> bool:
+    """Of a sentence: a capital, or the name of a thing in code."""
+    first = text.split(" ", 1)[0]
+    return text[0].isupper() or text[0].isdigit() or text[0] in "\"'“(/._-" or any(c.isupper() for c in first[1:])
 
 
 def closing_statement(work: Work) -> tuple[str, int] | None:
@@ -369,20 +381,28 @@ def says_the_same(one: str, other: str) -> bool:
     return len(left & right) > REPEATED * max(1, min(len(left), len(right)))
 
 
-def chosen(found: Sequence[Report], count: int, room: int) -> Iterator[Report]:
-    """The best ``count`` reports that fit into ``room`` characters and do not repeat each other, in their order."""
+def chosen(found: Sequence[Report], count: int, room: int, told: Iterable[str] = ()) -> Iterator[Report]:
+    """The best ``count`` reports that fit into ``room`` characters and do not repeat each other, in their order: each
+    of another part of the work, where it has parts; of those in ``told`` none.
+    """
+    parts = set(told)
     taken: list[Report] = []
     known: list[set[str]] = []
     used = 0
     ranked = sorted(found, key=lambda report: -report.weight)
     for report in ranked:
-        if len(taken) == count or report.weight < ranked[0].weight - MARGIN:
+        if len(taken) == count:
             break
+        if report.weight < ranked[0].weight - MARGIN and not report.part:
+            continue
         if used + len(report.text) > room or (taken and _ROUTINE.search(report.text)):
             continue  # that all is well is told by the facts
+        if report.part and report.part in parts:
+            continue
         own = set(words(report.text))
         if not any(len(own & other) > REPEATED * max(1, min(len(own), len(other))) for other in known):
             taken.append(report)
+            parts.add(report.part)
             known.append(own)
             used += len(report.text) + 1
     yield from sorted(taken, key=lambda report: report.order)

@@ -54,8 +54,8 @@ def words_of(work: Work, title: str) -> tuple[str, Line | None]:
         found = [report for report in found if not says_the_same(cause.text, report.text)]
     else:
         cause = None
-    named = "" if is_talk else parts(work)
-    told = list(chosen(_but(found, outcome), 1 if cause or named else 2, SUMMARY))
+    named = "" if is_talk else parts(work.steps)
+    told = list(chosen(_but(found, outcome), 1 if cause else 2, SUMMARY, _parts_of(results, outcome)))
     told = told or list(chosen(found, 0 if is_talk or cause else 1, SUMMARY))
     sentences = [report.text for report in told]
     if cause:
@@ -95,6 +95,11 @@ def _ending(found: Sequence[Report]) -> Sequence[Report]:
     return found
 
 
+def _parts_of(results: Sequence[Report], outcome: Line | None) -> set[str]:
+    """Those that the outcome speaks of."""
+    return {one.part for one in results if outcome and one.text in outcome.text} - {""}
+
+
 def _but(found: Sequence[Report], outcome: Line | None) -> list[Report]:
     return [report for report in found if outcome is None or report.text not in outcome.text]
 
@@ -120,7 +125,9 @@ def _results(work: Work, told: str) -> tuple[str, int]:
         last = telling[-1]
         more = f" and {len(work.commits) - 1} more" if len(work.commits) > 1 else ""
         name = f"{last.sha[:8]} " if last.sha else ""
-        found.append((last.event, f"committed {name}“{prose.clipped(prose.plain(last.subject), 72)}”{more}"))
+        amended = " (amended)" if last.is_amended else ""
+        subject = prose.clipped(prose.plain(last.subject), 72)
+        found.append((last.event, f"committed {name}“{subject}”{amended}{more}"))
     if work.pull and f"#{work.pull[0]}" not in told:
         found.append((work.pull[1], f"opened {'draft ' if work.is_draft else ''}PR #{work.pull[0]}"))
     if work.push and work.push.went_through and (not work.pull or work.push.is_forced) and "push" not in told.lower():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from transcripts.events import Event, Kind, Todo, Usage, Verb
@@ -23,7 +23,9 @@ _FAILED: Final = re.compile(
     r"|failures?|failing)\b|exit status [1-9]",
     re.M,
 )
-_FILTERED: Final = re.compile(r"\|\s*(?:wc|grep|rg|awk|sed|cut|sort|uniq|jq|less)\b")
+_SHOWN: Final = ("<bash-stdout>", "<bash-stderr>")
+_FILTERED: Final = re.compile(r"\|\s*(?:grep|rg|sed|jq|less)\b")
+_COUNTED: Final = re.compile(r"\|\s*(?:wc|awk|cut|sort|uniq)\b")
 _TOLD: Final = re.compile(
     r"\b(?:ok|pass(?:ed|es|ing)?|success(?:ful(?:ly)?)?|succeeded|done|0 (?:errors|issues|failures|failed))\b|[✓✔]",
     re.I,
@@ -155,6 +157,8 @@ def work_of(events: Sequence[Event], steps: Sequence[Step], calls: dict[str, Eve
             touched[touch.path] = (max(verb, touch.verb, key=_STRENGTH.__getitem__), times + 1)
         if event.todos:
             work.todos, work.todos_event = event.todos, number + 1
+        if check := _of_person(events, number):
+            work.checks.append(check)
         if event.kind is Kind.RESULT and (call := calls.get(event.call)):
             command = call.command or _continued(call, running)
             if match := _SESSION.search(event.text[:400]):
@@ -188,6 +192,8 @@ def is_in_the_middle(work: Work) -> bool:
     for event in reversed(work.events[work.first : work.last + 1]):
         if event.agent or event.kind in (Kind.SYSTEM, Kind.TITLE, Kind.COMPACTION, Kind.INTERRUPTION):
             continue
+        if event.kind is Kind.COMMAND and event.text.startswith("!"):  # in the person's shell: no turn of the model
+            continue
         return event.kind is not Kind.ANSWER
     return False
 
@@ -196,6 +202,18 @@ def _continued(call: Event, running: dict[str, str]) -> str:
     """The command whose further output this call asks for."""
     match = _ASKED_SESSION.search(call.text) if running else None
     return running.get(match[1], "") if match else ""
+
+
+def _of_person(events: Sequence[Event], number: int) -> Check | None:
+    """A check that somebody ran in the program's own shell, with the output that follows it."""
+    event = events[number]
+    if event.kind is not Kind.COMMAND or not event.text.startswith("!") or number + 1 == len(events):
+        return None
+    command, shown = event.text[1:].strip(), events[number + 1]
+    if shown.kind is not Kind.SYSTEM or not shown.text.startswith(_SHOWN) or not is_test(command):
+        return None
+    check = _check(command, number + 2, replace(shown, text=shown.text.partition(">")[2]))
+    return check if check.passed is False or _TOLD.search(shown.text[-6000:]) else None
 
 
 def _command(work: Work, number: int, command: str, result: Event) -> None:
@@ -228,7 +246,7 @@ def _passed(command: str, result: Event) -> bool | None:
         return False  # behind a pipe the exit code is that of `tail`
     if result.exit_code is None and (result.is_error or is_running(result.text)):
         return False if result.is_error else None
-    if _FILTERED.search(command) and not _TOLD.search(result.text[-6000:]):
+    if _COUNTED.search(command) or (_FILTERED.search(command) and not _TOLD.search(result.text[-6000:])):
         return None  # what was counted or picked out does not tell
     return True
 
