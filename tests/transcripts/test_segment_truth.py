@@ -151,6 +151,9 @@ def test_what_was_meant_stands_with_a_queued_text_that_only_points():
         "Asked meanwhile: “can we rename them all?” Answered: “You want other names for all of the harbours.”"
     ]
     assert decided("please rename the harbours too", reply) == ["Asked meanwhile: “please rename the harbours too”."]
+    assert decided("can we rename them all?", "Let me rename all of the harbours now.") == [
+        "Asked meanwhile: “can we rename them all?”"
+    ]
     assert decided("can we rename them all?", "Sure.") == ["Asked meanwhile: “can we rename them all?”"]
 
 

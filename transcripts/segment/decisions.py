@@ -55,6 +55,7 @@ _DECISIONS_SECTION: Final = re.compile(
     r"|out of scope|non-?goals|won'?t (?:do|fix))",
     re.I,
 )
+_TURNS_TO_IT: Final = re.compile(r"(?:now |sure,? |ok(?:ay)?,? )*(?:let me|i'?ll|i will|i'?m)\b", re.I)
 _DECISION: Final = re.compile(r"(?:(?:key|design|technical|our|final) )?decisions?", re.I)
 _SETTLED: Final = re.compile(
     r"\b(?:deferred (?:to|until)|(?:(?<=[,;:(—–-] )|(?<=is )|(?<=are ))by design|declined|out of scope"
@@ -96,7 +97,7 @@ def _of_people(work: Work, before: str, title: str) -> Iterator[Line]:
             for question, answer in _ANSWERED.findall(event.text):
                 yield Line(prose.clipped(f"{prose.plain(question)} → {prose.plain(answer)}", LENGTH), number + 1)
         if event.plan_accepted:
-            name = heading_of(event)
+            name = heading_of(event).removeprefix("Plan: ")
             yield Line(f"Accepted the plan “{prose.clipped(name, 160)}”." if name else "Accepted the plan.", number + 1)
 
 
@@ -119,7 +120,9 @@ def _meant(work: Work, number: int, told: str) -> str:
         return ""
     step = next((step for step in work.steps if step.answer > number), None)
     said = next((one.text for one in step.sentences[:1] if 5 <= len(one.text.split()) <= 40), "") if step else ""
-    return f" Answered: “{prose.clipped(said, 160)}”" if said.endswith((".", "!")) else ""
+    if not said.endswith((".", "!")) or _TURNS_TO_IT.match(said):
+        return ""
+    return f" Answered: “{prose.clipped(said, 160)}”"
 
 
 def _quoting(lead: str, text: str) -> str:

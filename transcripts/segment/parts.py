@@ -10,7 +10,7 @@ from . import prose
 from .steps import Step
 
 FEWEST, MOST = 2, 5  # parts that are told
-LENGTH: Final = 72  # characters of one
+LENGTH: Final = 90  # characters of one
 _NUMBERED: Final = re.compile(
     r"(?:(?:bug|fix|issue|problem|comment|finding|thread|change|root cause|task) ?#?\d|#\d"
     r"|follow-?(?:on|up) (?:fix|change|bug)\b)",
