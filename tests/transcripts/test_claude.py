@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+import zstandard
 
 from tests.transcripts.logs import SESSION, Claude, claude_log, dump, write
+from transcripts import blocks
 from transcripts.adapters import NoTranscript, read
 from transcripts.events import Kind, Status, Verb
+from transcripts.segment import segment
 
 
 @pytest.fixture
@@ -200,3 +203,22 @@ def test_something_else_is_refused_with_a_sentence(tmp_path):
         read(other)
     with pytest.raises(NoTranscript, match="is empty"):
         read(write(tmp_path, b"\n\n", "empty.jsonl"))
+
+
+def test_what_a_person_turned_down_is_an_error_to_the_program_and_no_failure(reading):
+    log = Claude()
+    refused = "The user doesn't want to proceed with this tool use. The tool use was rejected."
+    found = reading(
+        log.prompt("Go"),
+        log.call("Bash", "c1", command="git push"),
+        log.result("c1", refused, is_error=True),
+        log.call("Bash", "c2", command="git push"),
+        log.result("c2", "Exit code 1\nno such remote", is_error=True),
+    )
+    results = [event for event in found.events if event.kind is Kind.RESULT]
+    assert [(event.is_error, event.is_failure) for event in results] == [(True, False), (True, True)]
+    assert found.counts.errors == 1
+    builder = blocks.Builder(1, 0, 1)
+    builder.add(1, b"{}", list(found.events))
+    assert blocks.index_of(builder.index(zstandard.ZstdCompressor())).errors == [4]
+    assert sum(one.errors for one in segment(found.events)) == 1

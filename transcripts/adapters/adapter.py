@@ -133,7 +133,7 @@ class Adapter:
                 counts.compactions += 1
             elif not event.agent:
                 counts.prompts += 1
-        if event.is_error:
+        if event.is_error and event.is_failure:
             counts.errors += 1
         if counts.events == 1 and self.find_original is not None:
             self.inherited = self.find_original(event.key)
