@@ -55,6 +55,21 @@ def test_a_session_is_named_after_its_main_segment():
     assert name(session) == naming.main_title(list(session.segments.all())) == "Danish invoices"
 
 
+def test_a_segment_that_only_commits_does_not_name_its_session():
+    log = Log().ask("Draw the harbour map for the pilots").say("I draw.").edit("map.py", "ship.py")
+    for _ in range(8):
+        log.say("The harbour has a channel.").read("chart.py")
+    log.say("I've drawn the harbour map for the pilots.").pause(200)
+    log.ask("does this mean we can remove the lighthouse keeper's office?").say("I look.").read("office.py")
+    for _ in range(4):
+        log.say("The office keeps the lamps.").read("lamps.py")
+    log.say("Yes, the lamps of the office are automatic now.").ask("commit it").commit("Draw the harbour map")
+    session = made(log.say("Committed."))
+    first, *others = session.segments.all()
+    assert others and all(one.changes < first.changes for one in others)
+    assert name(session) == first.title
+
+
 def test_a_session_counts_the_commits_of_its_outline_and_of_its_agents():
     log = Log().ask("Draw the harbour map").say("I draw.").edit("map.py").commit("Draw the map", sha="aaaa1111")
     log.run(

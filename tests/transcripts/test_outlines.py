@@ -496,6 +496,13 @@ def test_a_next_step_becomes_a_brief_once(briefed, mike):
     assert SegmentUse.objects.count() == 1
 
 
+def test_a_brief_of_an_offer_does_not_say_so_in_its_title(briefed, mike):
+    row = briefed.segments.get(position=1)
+    outlines.edit(row, "next_steps", ["Measure it again (offered)."], actor=mike)
+    made = outlines.use(row, "next_steps", "Measure it again (offered).", actor=mike)
+    assert Brief.objects.get(pk=made.number).title == "Measure it again."
+
+
 def test_a_question_and_a_decision_go_to_the_sessions_brief(briefed, mike):
     row = briefed.segments.get(position=1)
     asked = outlines.use(row, "open_questions", "Which data?", actor=mike)

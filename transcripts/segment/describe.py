@@ -16,7 +16,7 @@ from .summary import words_of
 from .titles import title_for
 from .work import Work, is_in_the_middle, work_of
 
-COMMIT: Final = 3  # edits that a commit is worth
+COMMIT: Final = 3  # edits that a commit is worth; 1, where it only ends what was done before
 
 
 def described(
@@ -58,7 +58,7 @@ def described(
         files=work.files,
         commits=work.commits,
         usage=work.usage,
-        changes=work.edits + COMMIT * len(work.commits),
+        changes=work.edits + (COMMIT if work.edits else 1) * len(work.commits),
         errors=work.errors,
         prompts=work.prompts,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from . import prose
-from .outline import Line, distinct
+from .outline import OFFERED, Line, distinct
 from .prompts import Ask, kind_of
 from .said import as_report
 from .steps import Step
@@ -149,7 +149,7 @@ def _announced(sentences: Sequence[prose.Sentence], number: str) -> Iterator[str
             if number and (meant := _IT_AS_PULL.match(what)):
                 what = f"{meant[1]} {number} {meant[2]}"
             if is_order(what.split(" ", 1)[0]) and len(what.split()) > 1 and not _VAGUE.match(what):
-                yield f"{_shaped(what.rstrip('?'))} (offered)"
+                yield _shaped(what.rstrip("?")) + OFFERED
             continue
         if text.endswith("?") or as_report(text) or not 3 <= len(text.split()) <= 40 or _OWN_ACT.match(text):
             continue

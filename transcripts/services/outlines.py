@@ -16,6 +16,7 @@ from flower.errors import Conflict, Invalid, NotFound
 from transcripts.events import Event
 from transcripts.models import Segment, SegmentComment, SegmentUse, Session
 from transcripts.models.outline import EDITABLE, LINES
+from transcripts.segment import OFFERED
 from transcripts.segment.ranges import describe, starts
 from transcripts.services import aside, outlining
 
@@ -245,7 +246,8 @@ def _make(
     source = f"From segment {row.position} of session {session.pk}, “{row.shown('title')}”."
     if field == "next_steps":
         project = project or project_of(session) or (target.project if target else None)
-        made = briefs.capture(f"{text}\n\n{source}", title=text[:200], actor=actor, project=project)
+        title = text.replace(OFFERED, "")[:200]
+        made = briefs.capture(f"{text}\n\n{source}", title=title, actor=actor, project=project)
         if target is not None:
             links.add(made, Link.Kind.BRIEF, str(target.pk), actor=actor, label=target.title)
         return made, made.pk
