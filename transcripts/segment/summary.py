@@ -22,6 +22,7 @@ from .said import (
     root_cause,
     says_the_same,
 )
+from .troubles import troubles
 from .turns import is_deed_turn, turns_of
 from .verbs import base_of, is_past
 from .wishes import is_log, said
@@ -30,6 +31,7 @@ from .work import Check, Work
 OUTCOME: Final = 260  # characters of what is reported in an outcome
 SUMMARY: Final = 420
 ASKED: Final = 200
+LONG: Final = 100  # events; of longer work two causes of trouble are told
 REPLIES: Final = 2  # answered questions in a summary
 _LOOKED: Final = frozenset({"find", "get", "confirm", "check", "verify", "identify", "read", "review", "look", "leave"})
 _ENDED: Final = ("failed", "passed")  # a check
@@ -38,7 +40,8 @@ _TRUNKS: Final = ("main", "master", "trunk", "develop")  # where a push is seen 
 
 def words_of(work: Work, title: str) -> tuple[str, Line | None]:
     """Summary (one to three sentences) and outcome of one segment."""
-    found = reports(work)
+    why = troubles(work)
+    found = [one for one in reports(work) if not any(text.rstrip(".").lower() in one.text.lower() for text in why)]
     answered = answers(work)
     results = [report for report in found if not report.subject]
     if answered and not work.changed:  # the commit then ends what was done, and told, before
@@ -64,6 +67,9 @@ def words_of(work: Work, title: str) -> tuple[str, Line | None]:
         sentences.insert(0, prose.ended(f"In parts: {named}"))
     if not sentences and not work.changed and not outcome and (statement := closing_statement(work)):
         sentences = [statement[0]]
+    if why := [text for text in why if cause is None or not says_the_same(text, cause.text)]:
+        last = why[-2:] if work.last - work.first >= LONG else why[-1:]
+        sentences.append(f"Checks failed on the way: {' '.join(f'“{text}”' for text in last)}")
     replies = _replies(answered, [*sentences, outcome.text if outcome else ""])
     if facts := _deeds(work):
         sentences.append(facts)
@@ -198,12 +204,15 @@ def _checked(known: Sequence[Check], failing: Check | None) -> str:
     if not failing and not known[-1].passed:  # it failed, and something else showed later that it was dealt with
         return f"ran {name or 'the checks'}{f' {len(known)} times' if len(known) > 1 else ''}"
     end = "failing" if failing else "passing"
+    lost = sum(not check.passed for check in known)
     if len(known) == 1:
         return f"ran {name or 'the checks'}, {end}"
     alike = len({check.passed for check in known}) == 1
     if failing and known[-1].passed:  # of another kind
         return f"ran the checks {len(known)} times, {failing.what} failing"
-    return f"ran {name or 'the checks'} {len(known)} times, {'all' if alike else 'at last'} {end}"
+    if alike:
+        return f"ran {name or 'the checks'} {len(known)} times, all {end}"
+    return f"ran {name or 'the checks'} {len(known)} times, {lost} failing, at last {end}"
 
 
 def _asked(work: Work, title: str, *, always: bool) -> str:
