@@ -271,7 +271,7 @@ def _prompt(number: int) -> bytes:
 
 def write(path: Path, megabytes: int) -> None:
     """A Claude log of this size, in one session."""
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     size = 0
     with path.open("wb") as file:
         for line in _lines():

@@ -13,6 +13,7 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from transcripts.adapters import read
 from transcripts.segment import segment
 from transcripts.segment.steps import steps_of
 
+BEGIN = datetime(2026, 1, 5, 9, tzinfo=UTC)
 STEPS = 500
 LIMIT = 0.3  # seconds
 ROUNDS = 15
@@ -106,8 +108,9 @@ def records(steps: int) -> Iterator[dict[str, Any]]:
 class Log:
     """Gives records their ids, parents and times."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: str = "bench") -> None:
         self.count = 0
+        self.session = session
 
     def user(self, content: Any, **fields: Any) -> dict[str, Any]:
         return self._record("user", {"role": "user", "content": content}, **fields)
@@ -126,13 +129,12 @@ class Log:
 
     def _record(self, kind: str, message: dict[str, Any], **fields: Any) -> dict[str, Any]:
         self.count += 1
-        minutes, seconds = divmod(self.count * 5, 60)
         return {
             "type": kind,
             "uuid": f"u{self.count}",
             "parentUuid": f"u{self.count - 1}" if self.count > 1 else None,
-            "sessionId": "bench",
-            "timestamp": f"2026-01-05T{9 + minutes // 60:02}:{minutes % 60:02}:{seconds:02}.000Z",
+            "sessionId": self.session,
+            "timestamp": (BEGIN + timedelta(seconds=5 * self.count)).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
             "cwd": "/srv/garden",
             "version": "2.1.37",
             "message": message,
