@@ -22,7 +22,7 @@ from itertools import takewhile
 from typing import Any, Final, TypeVar
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, prefetch_related_objects
 from django.utils import timezone
 
 from flower import live
@@ -51,9 +51,10 @@ def refresh(number: int) -> bool:
         if session is None:
             return False
         rows = list(session.segments.all())
-        found, upto = _outline(session, _settled(rows, aside.gone_from(session)))
+        settled = _settled(rows, aside.gone_from(session))
+        found, upto = _outline(session, settled)
         try:
-            return _store(session, found, upto)
+            return _store(session, found, upto, had=rows, settled=settled)
         except Conflict:
             continue
     return False  # the sweep looks again
@@ -170,19 +171,32 @@ def change(session: Session, do: Callable[[Session], Result]) -> Result:
 
 
 def _store(
-    session: Session, found: Sequence[Made], upto: int, *, how: str = Segment.How.RULES, but: Container[str] = ()
+    session: Session,
+    found: Sequence[Made],
+    upto: int,
+    *,
+    how: str = Segment.How.RULES,
+    but: Container[str] = (),
+    had: Sequence[Segment] | None = None,
+    settled: Sequence[Made] = (),
 ) -> bool:
-    """Make the rows say what was found. Raises Conflict when somebody wrote since the session was loaded."""
+    """Make the rows say what was found. Raises Conflict when somebody wrote since the session was loaded.
+
+    ``had``: its rows, loaded after it. ``settled``: what was read from them; the same ones need no look in ``found``.
+    """
     with transaction.atomic():
         locked = Session.objects.select_for_update().get(pk=session.pk)
         if (locked.outline_revision, locked.outlined) != (session.outline_revision, session.outlined):
             raise Conflict(BUSY)
-        rows = {row.key: row for row in locked.segments.prefetch_related("comments", "uses")}
+        rows = {row.key: row for row in (locked.segments.all() if had is None else had)}
         before = {row.pk: row.revision for row in rows.values()}
+        same = {id(made) for made in settled}
         kept = aside.gone_from(locked)
         aside.keep(_lost(rows, found), Aside.Why.GONE)
         for position, made in enumerate(found, 1):
             row = rows.pop(made.key, None)
+            if row is not None and id(made) in same and row.position == position and made.key not in kept:
+                continue
             stays = row is not None and (made.key in but or (row.is_settled and how == Segment.How.RULES))
             words = row.how if row is not None and stays else how
             if (known := kept.get(made.key)) is not None:
@@ -285,6 +299,7 @@ def _lost(rows: dict[str, Segment], found: Sequence[Made]) -> list[Segment]:
         for row in rows.values()
         if row.key not in borders or (row.is_settled and borders[row.key] != (row.first, row.last))
     ]
+    prefetch_related_objects(changed, "comments", "uses")
     last = max((row.first for row in changed if aside.is_touched(row)), default=0)
     return [row for row in changed if row.first <= last]
 
