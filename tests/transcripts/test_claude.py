@@ -8,6 +8,8 @@ import pytest
 
 from tests.transcripts.logs import SESSION, Claude, claude_log, dump, write
 from transcripts.adapters import NoTranscript, read
+from transcripts.adapters.claude import is_tick
+from transcripts.adapters.records import _instant, milliseconds
 from transcripts.events import Kind, Status, Verb
 
 
@@ -200,3 +202,58 @@ def test_something_else_is_refused_with_a_sentence(tmp_path):
         read(other)
     with pytest.raises(NoTranscript, match="is empty"):
         read(write(tmp_path, b"\n\n", "empty.jsonl"))
+
+
+TICK = (
+    '{"parentUuid":"p","isSidechain":false,"cwd":"/x","sessionId":"s","type":"progress",'
+    '"data":{"type":"bash_progress","output":"a"},"uuid":"u","timestamp":"2026-03-01T10:00:00.000Z"}'
+)
+
+
+@pytest.mark.parametrize(
+    "line, is_one",
+    [
+        (TICK, True),
+        (TICK.replace('"p"', "null"), True),
+        (TICK.replace('"output":"a"', '"output":{"b":{"c":1}}'), True),
+        (TICK.replace("false", "true"), False),  # a sub-agent's: it tells who follows whom
+        (TICK[:-1], False),
+        (TICK.replace('"cwd":"/x"', '"cwd":{"type":"progress"}'), False),
+        (TICK.replace('"p"', '"{"'), False),
+        (TICK.replace('"a"', '"a') + TICK, False),  # the first was cut, and the next begins on its line
+        (TICK.replace('"output":"a"', '"output":{"type":"a"}'), False),
+        (TICK + '{"type":"user"}', False),
+        (TICK.replace("progress", "user", 1), False),
+        ("{}", False),
+        ('{"parentUuid":', False),
+        ("", False),
+    ],
+)
+def test_a_tick_is_known_by_its_bytes_and_whatever_is_unusual_is_parsed(line, is_one):
+    assert is_tick(line.encode()) is is_one
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-03-25T02:17:20.880Z",
+        "2026-03-25T02:17:59.999Z",
+        "2026-03-25T02:17:60.000Z",
+        "2026-03-25T02:61:20.880Z",
+        "2026-03-25T02:17:2x.880Z",
+        "2026-03-25T02:17:20.8 0Z",
+        "2026-03-25T02:17:20._80Z",
+        "2026-03-25T02:17:2\u0663.880Z",
+        "2026-03-25T02:17x20.880Z",
+        "2026-W13-3T02:17:20.880Z",
+        "1926-03-25T02:17:20.880Z",
+        "2026-03-25T02:17:20+01:0",
+        "2026-03-25T02:17:20.1+01",
+        "2026-03-25 02:17:20",
+        "2026-03-25T02:17:20.880123456Z",
+        "",
+        "now",
+    ],
+)
+def test_the_short_way_to_read_a_time_and_the_long_one_say_the_same(value):
+    assert milliseconds(value) == _instant(value)

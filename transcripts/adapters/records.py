@@ -110,17 +110,17 @@ def number(value: Any) -> int:
 
 def milliseconds(value: str) -> int | None:
     """Of an ISO time, since 1970; a time without a zone is taken for UTC."""
-    if len(value) == 24 and value[16] == ":" and value[19] == "." and value[23] == "Z":  # as both programs write it
-        minute, seconds, rest = _minute(value[:16]), value[17:19], value[20:23]
-        if minute is not None and seconds < "60" and (seconds + rest).isdecimal() and value.isascii():
-            return minute + 1000 * int(seconds) + int(rest)
-        return None
+    if len(value) == 24 and value[19] == "." and value[23] == "Z":  # as both programs write it
+        minute, rest = _minute(value[:17]), value[17:19] + value[20:23]
+        if minute is not None and rest < "60" and rest.isdecimal() and rest.isascii():
+            return minute + int(rest)
     return _instant(value)
 
 
 @lru_cache(maxsize=64)
 def _minute(value: str) -> int | None:
-    return _instant(f"{value}:00Z")
+    """Of a time up to the colon before its seconds."""
+    return _instant(f"{value}00Z") if value.endswith(":") else None
 
 
 def _instant(value: str) -> int | None:
