@@ -215,8 +215,8 @@ def test_the_made_up_log_has_the_proportions_of_real_ones():
     events = [event for number, line in enumerate(lines, 1) for event in adapter.feed(number, line[:-1])]
     counts = adapter.counts
     assert (counts.invalid, counts.unknown, counts.odd, counts.repeated) == (0, 0, 0, 0)
-    assert 0.35 < sum(is_tick(line[:-1]) for line in lines) / len(lines) < 0.45
-    assert 0.45 < len(events) / len(lines) < 0.62
+    assert 0.40 < sum(is_tick(line[:-1]) for line in lines) / len(lines) < 0.52
+    assert 0.42 < len(events) / len(lines) < 0.55
     whole = b"".join(lines)
     assert 2000 < len(whole) / len(lines) < 3000
     results = sum(len(line) for line in lines if b'"toolUseResult":' in line)
