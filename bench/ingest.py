@@ -5,14 +5,14 @@ measured in turns in one process, on an SQLite database in a folder of its own. 
 store nothing) are installed into an environment of their own where a package index answers, and run on the same file;
 the time that they take to print their version is taken off.
 
-The log is made of real ones where they lie beside the checkout (each round with new ids), else it is made up.
+The log is made of real ones where they lie beside the checkout (each round with new ids), else it is made up
+(bench/made_log.py).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import shutil
 import subprocess
@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.made_log import made_up
 from bench.pairs import Spread, in_turns
 from bench.report import Row
 from bench.system import ROOT
@@ -226,7 +227,7 @@ def memory(log: Path, appends: int) -> dict[str, Any]:
     from transcripts import ingest
 
     small = log.with_name("11111111-bbbb-4ccc-8ddd-eeeeeeeeeeee.jsonl")
-    small.write_bytes(b"".join(made_up(random.Random(1), 1)))
+    small.write_bytes(b"".join(made_up(SESSION, 1)))
     ingest.take(small)  # whatever is loaded once is loaded
     idle, most = _resident(), [0.0]
     over = threading.Event()
@@ -289,7 +290,7 @@ def _lines() -> Iterator[bytes]:
             for log in logs:
                 yield from _copied(log, number)
         else:
-            yield from made_up(random.Random(number), number)
+            yield from made_up(SESSION, number)
         number += 1
 
 
@@ -304,43 +305,6 @@ def _copied(log: Path, number: int) -> Iterator[bytes]:
             line = re.sub(rb'"(uuid|parentUuid|logicalParentUuid)":"([0-9a-f]{8})', shift, line.rstrip(b"\n"))
             line = re.sub(rb'"sessionId":"[0-9a-f-]{36}"', b'"sessionId":"%s"' % SESSION.encode(), line)
             yield re.sub(rb'"(msg_|toolu_)01', rb'"\g<1>%02d' % (number % 100), line) + b"\n"
-
-
-def made_up(chance: random.Random, number: int) -> Iterator[bytes]:
-    """Some hundred records in the proportions of real logs: ticks, calls, results of some KB, and a few large ones."""
-    words = [f"{chance.choice('abcdefgh')}{chance.randrange(4000)}" for _ in range(3000)]
-    count = 0
-
-    def record(kind: str, **fields: Any) -> bytes:
-        nonlocal count
-        count += 1
-        made = {"parentUuid": f"{count - 1:08x}-{number:04x}-4000-8000-000000000000", "isSidechain": False}
-        made |= {"userType": "external", "cwd": "/src/shop", "sessionId": SESSION, "version": "2.1.40"}
-        made |= {"gitBranch": "main", "type": kind, **fields}
-        made |= {"uuid": f"{count:08x}-{number:04x}-4000-8000-000000000000"}
-        made |= {"timestamp": f"2026-03-{1 + number % 28:02d}T10:{count // 60 % 60:02d}:{count % 60:02d}.000Z"}
-        return json.dumps(made, separators=(",", ":")).encode() + b"\n"
-
-    def text(length: int) -> str:
-        return " ".join(chance.choices(words, k=max(1, length // 5)))
-
-    for step in range(150):
-        call = f"toolu_{number}_{step}"
-        usage = {"input_tokens": 3, "cache_creation_input_tokens": 900, "cache_read_input_tokens": 50_000 + step}
-        usage |= {"output_tokens": 200}
-        given = {"file_path": f"/src/shop/{step % 20}.py", "old_string": text(300), "new_string": text(400)}
-        blocks = [{"type": "text", "text": text(300)}, {"type": "tool_use", "id": call, "name": "Edit", "input": given}]
-        if step % 20 == 0:
-            yield record("user", message={"role": "user", "content": text(600)})
-        for block in blocks:
-            body = {"id": f"msg_{number}_{step}", "model": "claude-opus-4-6", "role": "assistant", "usage": usage}
-            yield record("assistant", message={**body, "content": [block]}, requestId=f"req_{step}")
-        for _ in range(4):
-            yield record("progress", data={"type": "bash_progress", "output": text(200)}, toolUseID=call)
-        output = text(40_000 if step % 25 == 0 else 3000)
-        result = {"type": "tool_result", "tool_use_id": call, "content": output}
-        more = {"filePath": given["file_path"], "originalFile": text(6000), "content": output}
-        yield record("user", message={"role": "user", "content": [result]}, toolUseResult=more)
 
 
 if __name__ == "__main__":

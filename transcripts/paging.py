@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 
 from flower.errors import NotFound
 from transcripts import blocks
-from transcripts.events import Event
+from transcripts.events import Event, Kind
 from transcripts.models import Block, Session
 
 AT_ONCE: Final = 100  # events of a page
@@ -103,31 +103,31 @@ def search(session: Session, text: str, *, after: int = 0, most: int = 30, agent
     for pk in looked_at[:LOOKED_AT]:  # one at a time: a payload is half a megabyte, and the first may suffice
         block = Block.objects.only("first", "last", "payload").get(pk=pk)
         for number, row in _rows(block):
-            if number <= after or row["kind"] == "title":
+            if number <= after or (one := blocks.event_of(row)).kind is Kind.TITLE:
                 continue
-            if place := _place(row, wanted):
-                found.append(_found(number, row, *place))
+            if place := _place(one, wanted):
+                found.append(_found(number, one, *place))
                 if len(found) == most:
                     return Search(found, number, number < block.last or pk != looked_at[-1])
         upto = block.last
     return Search(found, upto, len(looked_at) > LOOKED_AT)
 
 
-def _place(row: dict[str, str], wanted: str) -> tuple[str, int, int] | None:
-    text = row["text"]
+def _place(one: Event, wanted: str) -> tuple[str, int, int] | None:
+    text = one.text
     at = text.casefold().find(wanted)
-    if at < 0 and (text := row["command"] or row["tool"]):
+    if at < 0 and (text := one.command or one.tool):
         at = text.casefold().find(wanted)
     return (text, min(at, len(text)), len(wanted)) if at >= 0 else None
 
 
-def _found(number: int, row: dict[str, str], text: str, at: int, length: int) -> Found:
+def _found(number: int, one: Event, text: str, at: int, length: int) -> Found:
     start, end = max(0, at - AROUND), at + length + AROUND
     head, tail = text[start:at], text[at + length : end]
     return Found(
         number,
-        row["kind"],
-        row["tool"],
+        one.kind,
+        one.tool,
         f"{'…' if start else ''}{' '.join(head.split())}{' ' if head[-1:].isspace() else ''}",
         " ".join(text[at : at + length].split()),
         f"{' ' if tail[:1].isspace() else ''}{' '.join(tail.split())}{'…' if end < len(text) else ''}",
@@ -141,7 +141,7 @@ def _blocks(session: Session, agent: str) -> QuerySet[Block]:
     return Block.objects.filter(file__session=session.pk, file__agent=agent).only("first", "last", "payload")
 
 
-def _rows(block: Block) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(block: Block) -> Iterator[tuple[int, blocks.Row]]:
     number = block.first
     for rows, _ in blocks.pairs_of(block.payload):
         for row in rows:

@@ -22,13 +22,13 @@ class Progress:
     tail: bytes = b""
     is_open: bool = False  # the last line was taken although it had no newline yet
 
-    def go(self, read: bytes) -> None:
+    def go(self, read: bytes | memoryview[int]) -> None:
         """Note bytes as read."""
         self.offset += len(read)
         self.crc = zlib.crc32(read, self.crc)
         if len(self.head) < ENDS:
-            self.head = (self.head + read[:ENDS])[:ENDS]
-        self.tail = read[-ENDS:] if len(read) >= ENDS else (self.tail + read)[-ENDS:]
+            self.head = (self.head + bytes(read[:ENDS]))[:ENDS]
+        self.tail = (self.tail + bytes(read[-ENDS:]))[-ENDS:]
 
     @property
     def ends(self) -> str:

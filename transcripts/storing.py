@@ -10,10 +10,10 @@ import posixpath
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import zstandard
 from django.db import IntegrityError, connection, transaction
@@ -48,6 +48,10 @@ OWN: Final = ("events", "prompts", "compactions", "forks", "context", "window") 
 TURNS: Final = frozenset({Kind.PROMPT, Kind.COMMAND, Kind.ANSWER, Kind.THINKING, Kind.CALL, Kind.RESULT})
 LARGEST: Final = 2**31 - 1
 _TABLE: Final = TouchedFile._meta.db_table
+_TOUCH: Final = (
+    f"INSERT INTO {_TABLE} (session_id, file_id, path, path_key, name, verb, times, first, last, at)"  # noqa: S608
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
 _TOUCH_AGAIN: Final = f"UPDATE {_TABLE} SET times = times + %s, last = %s, at = %s WHERE id = %s"  # noqa: S608
 
 
@@ -74,6 +78,14 @@ class Touched:
     at: int | None
 
 
+class Made(NamedTuple):
+    """A commit."""
+
+    subject: str
+    event: int
+    at: int | None
+
+
 @dataclass(slots=True)
 class Batch:
     """What the next transaction writes."""
@@ -81,19 +93,18 @@ class Batch:
     blocks: list[Builder] = field(default_factory=list)  # that may still change
     packed: list[tuple[Builder, Future[Packed]]] = field(default_factory=list)  # in the order of their making
     touched: dict[tuple[str, str], Touched] = field(default_factory=dict)
-    commits: dict[str, SessionCommit] = field(default_factory=dict)
+    commits: dict[str, Made] = field(default_factory=dict)
     size: int = 0  # bytes that were read
     new: int = 0
-    asked: tuple[int, str] | None = None  # the prompt that they end with; (0, "") where something follows it
+    last: tuple[int, Event] | None = None  # of the turns of the main chain
     clears: bool = False  # what was stored of this log goes first
 
     def note(self, first: int, events: list[Event], cwd: str) -> None:
         """Files and commits of new events, of which ``first`` is the first number."""
         self.new += len(events)
         for number, event in enumerate(events, first):
-            if event.kind in TURNS and not event.agent:
-                is_prompt = event.kind in (Kind.PROMPT, Kind.COMMAND)
-                self.asked = (number, " ".join(event.text[:2000].split())[:200]) if is_prompt else (0, "")
+            if not event.agent and event.kind in TURNS:
+                self.last = (number, event)
             if not (event.touches or event.commits) or "copied" in event.data:
                 continue
             for touch in event.touches:
@@ -104,8 +115,16 @@ class Batch:
                 else:
                     self.touched[key] = Touched(1, number, number, event.at)
             for commit in event.commits:
-                made = SessionCommit(sha=commit.sha, subject=commit.subject, event=number, at=time_of(event.at))
-                self.commits.setdefault(commit.sha, made)
+                self.commits.setdefault(commit.sha, Made(commit.subject, number, event.at))
+
+    @property
+    def asked(self) -> tuple[int, str] | None:
+        """The prompt that the new events end with; (0, "") where something follows it, None where nothing is new."""
+        if self.last is None:
+            return None
+        number, event = self.last
+        is_prompt = event.kind in (Kind.PROMPT, Kind.COMMAND)
+        return (number, " ".join(event.text[:2000].split())[:200]) if is_prompt else (0, "")
 
 
 @dataclass(slots=True)
@@ -185,8 +204,11 @@ def write(step: Step, batch: Batch) -> LogFile:
 
 
 def pack(builder: Builder) -> Future[Packed]:
-    """Compress a block, on a thread: that needs no interpreter, and the next lines are read meanwhile."""
-    return _packer().submit(_pack, builder)
+    """A block, compressed on a thread: that needs no interpreter, and the next lines are read meanwhile.
+
+    Nothing else is done there, for two threads that want the interpreter only wait for each other.
+    """
+    return _packer().submit(_compress, _columns(builder), builder.plain_payload())
 
 
 @cache
@@ -195,7 +217,16 @@ def _packer() -> ThreadPoolExecutor:
 
 
 def _pack(builder: Builder) -> Packed:
-    """Its columns, and ``most``: the largest context in it."""
+    return _compress(_columns(builder), builder.plain_payload())
+
+
+def _compress(columns: Packed, plain: bytes) -> Packed:
+    columns["payload"] = zstandard.ZstdCompressor(level=blocks.LEVEL).compress(plain)
+    return columns
+
+
+def _columns(builder: Builder) -> Packed:
+    """All but the payload, and ``most``: the largest context in it."""
     compressor = zstandard.ZstdCompressor(level=blocks.LEVEL)
     return {
         "last": builder.last,
@@ -205,7 +236,6 @@ def _pack(builder: Builder) -> Packed:
         "size": builder.size,
         "index": builder.index(compressor),
         "keys": b"".join(builder.keys),
-        "payload": builder.payload(compressor),
         "most": max((event.usage.context for event in builder.events if event.usage and not event.agent), default=0),
     }
 
@@ -294,33 +324,21 @@ def _write_touched(row: LogFile, batch: Batch) -> bool:
         return False
     keys = {(path, verb): key_of(path) for path, verb in batch.touched}
     rows = TouchedFile.objects.filter(file=row, path_key__in=set(keys.values()))
-    known = {(each.path_key, each.verb): each for each in rows}
+    known = {(key, verb): (pk, at) for pk, key, verb, at in rows.values_list("pk", "path_key", "verb", "at")}
+    as_stored = connection.ops.adapt_datetimefield_value
     made, changed = [], []
     for (path, verb), touched in batch.touched.items():
-        key = keys[path, verb]
-        if each := known.get((key, verb)):
-            at = connection.ops.adapt_datetimefield_value(time_of(touched.at) or each.at)
-            changed.append((touched.times, touched.last, at, each.pk))
+        key, at = keys[path, verb], time_of(touched.at)
+        if before := known.get((key, verb)):
+            changed.append((touched.times, touched.last, as_stored(at or before[1]), before[0]))
         else:
             name = path.rpartition("/")[2].rpartition("\\")[2]
-            made.append(
-                TouchedFile(
-                    session_id=row.session_id,
-                    file=row,
-                    path=path[-1000:],
-                    path_key=key,
-                    name=name[-255:],
-                    verb=verb,
-                    times=touched.times,
-                    first=touched.first,
-                    last=touched.last,
-                    at=time_of(touched.at),
-                )
-            )
-    if made:
-        TouchedFile.objects.bulk_create(made, batch_size=200)
-    if changed:
-        with connection.cursor() as cursor:  # bulk_update took as long as everything else together
+            times = (touched.times, touched.first, touched.last, as_stored(at))
+            made.append((row.session_id, row.pk, path[-1000:], key, name[-255:], verb, *times))
+    with connection.cursor() as cursor:  # with objects this took as long as everything else together
+        if made:
+            cursor.executemany(_TOUCH, made)
+        if changed:
             cursor.executemany(_TOUCH_AGAIN, changed)
     return bool(made)
 
@@ -329,11 +347,11 @@ def _write_commits(row: LogFile, batch: Batch) -> None:
     if not batch.commits:
         return
     known = set(SessionCommit.objects.filter(file=row, sha__in=batch.commits).values_list("sha", flat=True))
-    made = [commit for sha, commit in batch.commits.items() if sha not in known]
-    for commit in made:
-        commit.file, commit.session_id = row, row.session_id
-    if made:
-        SessionCommit.objects.bulk_create(made)
+    SessionCommit.objects.bulk_create(
+        SessionCommit(file=row, session_id=row.session_id, sha=sha, subject=subject, event=event, at=time_of(at))
+        for sha, (subject, event, at) in batch.commits.items()
+        if sha not in known
+    )
 
 
 def _count(session: Session, row: LogFile, step: Step, *, is_anew: bool) -> None:
@@ -426,6 +444,7 @@ def assign(session: Session, owner: Owner, actor: Actor | None = None) -> None:
 # --- small readings
 
 
+@lru_cache(maxsize=512)
 def absolute(path: str, cwd: str) -> str:
     """A path as it can be compared: joined to the working directory, without dots."""
     joined = path if path.startswith(("/", "~")) or path[1:3] == ":\\" else posixpath.join(cwd, path)

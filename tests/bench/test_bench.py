@@ -11,17 +11,20 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+import zstandard
 from django.db import connection
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from bench import http, idle, pairs, push, report, serve, system, views
+from bench import http, idle, ingest, made_log, pairs, push, report, serve, system, views
 from bench.pairs import Spread
 from bench.websocket import Closed, WebSocket
 from briefs import trace
 from briefs.models import Token
 from flower.mcp import catalogue
 from tests.factories import identity, make_brief, make_project, operator
+from transcripts.adapters import open_adapter
+from transcripts.adapters.claude import is_tick
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -203,3 +206,21 @@ def test_idle_names_each_process(tmp_path, monkeypatch):
     monkeypatch.setattr(system, "run_folder", lambda _: tmp_path)
     own = system.System(tmp_path, 1, process=SimpleNamespace(pid=3))
     assert [idle.name_of(own, pid) for pid in (7, 3, 9)] == ["web", "up", "process 9"]
+
+
+def test_the_made_up_log_has_the_proportions_of_real_ones():
+    """Those that the speed and the size of what is stored depend on, within a fifth or so."""
+    lines = [line for number in range(4) for line in made_log.made_up(ingest.SESSION, number)]
+    adapter = open_adapter("claude", f"{ingest.SESSION}.jsonl")
+    events = [event for number, line in enumerate(lines, 1) for event in adapter.feed(number, line[:-1])]
+    counts = adapter.counts
+    assert (counts.invalid, counts.unknown, counts.odd, counts.repeated) == (0, 0, 0, 0)
+    assert 0.40 < sum(is_tick(line[:-1]) for line in lines) / len(lines) < 0.52
+    assert 0.42 < len(events) / len(lines) < 0.55
+    whole = b"".join(lines)
+    assert 2000 < len(whole) / len(lines) < 3000
+    results = sum(len(line) for line in lines if b'"toolUseResult":' in line)
+    assert 0.5 < results / len(whole) < 0.7
+    shrunk = sum(len(zstandard.compress(whole[at : at + 400_000], 1)) for at in range(0, len(whole), 400_000))
+    assert 4.8 < len(whole) / shrunk < 7
+    assert lines == [line for number in range(4) for line in made_log.made_up(ingest.SESSION, number)]

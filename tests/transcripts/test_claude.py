@@ -10,6 +10,8 @@ import zstandard
 from tests.transcripts.logs import SESSION, Claude, claude_log, dump, write
 from transcripts import blocks
 from transcripts.adapters import NoTranscript, read
+from transcripts.adapters.claude import is_tick
+from transcripts.adapters.records import milliseconds
 from transcripts.events import Kind, Status, Verb
 from transcripts.segment import segment
 
@@ -222,3 +224,54 @@ def test_what_a_person_turned_down_is_an_error_to_the_program_and_no_failure(rea
     builder.add(1, b"{}", list(found.events))
     assert blocks.index_of(builder.index(zstandard.ZstdCompressor())).errors == [4]
     assert sum(one.errors for one in segment(found.events)) == 1
+
+
+TICK = (
+    '{"parentUuid":"p","isSidechain":false,"cwd":"/x","sessionId":"s","type":"progress",'
+    '"data":{"type":"bash_progress","output":"a"},"uuid":"u","timestamp":"2026-03-01T10:00:00.000Z"}'
+)
+
+
+@pytest.mark.parametrize(
+    "line, is_one",
+    [
+        (TICK, True),
+        (TICK.replace('"p"', "null"), True),
+        (TICK.replace('"output":"a"', '"output":{"b":{"c":1}}'), True),
+        (TICK.replace("false", "true"), False),  # a sub-agent's: it tells who follows whom
+        (TICK[:-1], False),
+        (TICK.replace('"cwd":"/x"', '"cwd":{"type":"progress"}'), False),
+        (TICK.replace('"p"', '"{"'), False),
+        (TICK.replace('"a"', '"a') + TICK, False),  # the first was cut, and the next begins on its line
+        (TICK.replace('"output":"a"', '"output":{"type":"a"}'), False),
+        (TICK + '{"type":"user"}', False),
+        (TICK.replace("progress", "user", 1), False),
+        ("{}", False),
+        ('{"parentUuid":', False),
+        ("", False),
+    ],
+)
+def test_a_tick_is_known_by_its_bytes_and_whatever_is_unusual_is_parsed(line, is_one):
+    assert is_tick(line.encode()) is is_one
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        ("2026-03-25T02:17:20.880Z", 1_774_405_040_880),
+        ("2026-03-25T02:17:20.879600Z", 1_774_405_040_880),
+        ("2026-03-25T02:17:59.999Z", 1_774_405_079_999),
+        ("2026-03-25T03:17:20.880+01:00", 1_774_405_040_880),
+        ("2026-03-25 02:17:20", 1_774_405_040_000),
+        ("2026-03-25T02:17:60.000Z", None),
+        ("2026-03-25T02:61:20.880Z", None),
+        ("2026-03-25T02:17:20._80Z", None),
+        ("2026-03-25T02:17:2\u0663.880Z", None),
+        ("1926-03-25T02:17:20.880Z", None),
+        ("9999-12-31T23:59:59-23:59", None),
+        ("", None),
+        ("now", None),
+    ],
+)
+def test_a_time_is_read_exactly_or_not_at_all(value, expected):
+    assert milliseconds(value) == expected

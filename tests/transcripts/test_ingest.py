@@ -7,6 +7,8 @@ import os
 import shutil
 import tempfile
 import threading
+import zlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -430,3 +432,37 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path, name):
         ingest.take(path)
     with pytest.raises(OSError, match=r"regular|directory"):
         taking.is_wanted(path)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 300, 5000])
+def test_a_log_is_the_same_in_pieces_of_any_size(tmp_path, monkeypatch, piece):
+    log = Claude()
+    awkward = [log.prompt("a\x00b \ud83d c"), b"", b"   ", b'{"cut": ', b"\xff\xfe", log.prompt("d\u2028e\x85"), b"\n"]
+    lines = [json.dumps(each).encode() if isinstance(each, dict) else each for each in awkward]
+    path = write(tmp_path, dump(*lines, *claude_log(), log.said("the end, without a newline"))[:-1])
+    ingest.take(path)
+    expected = everything(path)
+    assert expected["log"][0] == path.stat().st_size
+    assert expected["log"][1] == zlib.crc32(path.read_bytes())
+    Session.objects.all().delete()
+    monkeypatch.setattr(ingest, "PIECE", piece)
+    ingest.take(path)
+    assert everything(path) == expected
+
+
+def test_a_file_that_is_touched_again_counts_on(tmp_path):
+    log = Claude()
+    path = write(tmp_path, dump(log.prompt("Go"), log.call("Read", "t1", file_path="app.py")))
+    ingest.take(path)
+    untimed = log.call("Edit", "t3", file_path="./app.py", old_string="a", new_string="b") | {"timestamp": "?"}
+    with path.open("ab") as file:
+        file.write(dump(log.call("Read", "t2", file_path="/src/shop/lib/../app.py"), untimed))
+    ingest.take(path)
+    rows = TouchedFile.objects.order_by("first").values_list("path", "name", "verb", "times", "first", "last", "at")
+    read, edited = list(rows)
+    assert read == ("/src/shop/app.py", "app.py", "read", 2, 2, 3, datetime(2026, 3, 1, 10, 0, 4, tzinfo=UTC))
+    assert edited == ("/src/shop/app.py", "app.py", "edited", 1, 4, 4, None)
+    assert set(TouchedFile.objects.values_list("path_key", flat=True)) == {storing.key_of("/src/shop/app.py")}
+    assert set(TouchedFile.objects.values_list("session", "file")) == {
+        (Session.objects.get().pk, LogFile.objects.get().pk)
+    }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from transcripts.adapters.records import Keys, Record, records_of
 from transcripts.events import Event, Facts, Kind, Usage
@@ -45,8 +45,7 @@ class Counts:
     last_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Amendment:
+class Amendment(NamedTuple):
     """Of an event that was given out before: ``number`` is its own, from 1."""
 
     number: int
@@ -63,6 +62,9 @@ class Message:
 
 _NOTHING: Final = Usage()
 _NO_USAGE: Final[dict[str, Any]] = {"usage": None}
+
+
+Parsed = tuple[list[Record], bool] | None  # whether the line was whole; None for a blank one
 
 
 class Adapter:
@@ -94,18 +96,26 @@ class Adapter:
             "counts": asdict(self.counts),
             "facts": asdict(self.facts),
             "calls": self.calls,
-            "messages": {name: [m.number, *_numbers(m.usage)] for name, m in self.messages.items()},
+            "messages": {name: [m.number, *m.usage] for name, m in self.messages.items()},
             "more": self.more,
         }
 
     def feed(self, line: int, raw: bytes) -> list[Event]:
         """The new events of one line, without its newline. Never fails: what cannot be read is counted."""
+        return self.tell(line, self.parse(raw))
+
+    def parse(self, raw: bytes) -> Parsed:
+        """The records of one line; the first half of ``feed``, which neither knows nor changes anything."""
+        return None if not raw or raw.isspace() else records_of(raw)
+
+    def tell(self, line: int, parsed: Parsed) -> list[Event]:
+        """The second half of ``feed``, for each line in its turn."""
         counts = self.counts
         counts.lines += 1
-        if not raw or raw.isspace():
+        if parsed is None:
             return []
         counts.records += 1
-        records, is_whole = records_of(raw)
+        records, is_whole = parsed
         if not is_whole:
             counts.invalid += 1
         out: list[Event] = []
@@ -169,11 +179,12 @@ class Adapter:
             before = known.usage
             if known.number != number:
                 self.amended.append(Amendment(known.number, _NO_USAGE))
+            known.number, known.usage = number, usage
         if event is not None:
             event.usage = usage
         else:
             self.amend(number, usage=usage)
-        messages[name] = Message(number, usage)  # the newest last
+        messages[name] = known or Message(number, usage)  # the newest last
         if self._is_copy:
             return
         counts = self.counts
@@ -192,10 +203,6 @@ def _known(kind: type, values: Any) -> dict[str, Any]:
     """Only the fields that this version has: a state may be of an older or a newer one."""
     names = {each.name for each in fields(kind)}
     return {name: value for name, value in (values or {}).items() if name in names}
-
-
-def _numbers(usage: Usage) -> tuple[int, int, int, int]:
-    return usage.input, usage.cache_written, usage.cache_read, usage.output
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from transcripts.adapters.adapter import Adapter
+from transcripts.adapters.adapter import Adapter, Parsed
 from transcripts.adapters.records import (
     Keys,
     Record,
@@ -67,7 +67,10 @@ _PATHS: Final = {
     "NotebookEdit": ("notebook_path", Verb.EDITED),
     "Write": ("file_path", Verb.WRITTEN),
 }
+Where = tuple[int | None, str, str, str]  # an event's ``at``, ``agent``, ``message``, ``model``
 _TICK: Final = b'"type":"progress","data":{"type":"'
+_SAYS_NOTHING: Final[Parsed] = ([], True)
+_BRACE: Final = _TICK.index(b"{")
 _AGENT_FILE: Final = re.compile(r"agent-([A-Za-z0-9_-]+)\.jsonl")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -89,15 +92,14 @@ def is_record(record: Record) -> bool:
 def is_tick(raw: bytes) -> bool:
     """A progress record of the main chain, seen without parsing it: every third record is one, in some logs four of
     five. Anything unusual about the line (it could hold a second record) leaves it to the parser."""
-    place = raw.find(_TICK, 0, 800)
+    place = raw.find(b"{", 1)
     return (
-        place > 0
+        place > _BRACE
+        and raw.startswith(_TICK, place - _BRACE)
         and raw.startswith(b'{"parentUuid":')
         and raw.find(b'"isSidechain":false', 0, 100) > 0
-        and raw.count(b"{", 0, place) == 1
         and raw.endswith(b"}")
-        and raw.find(b'{"parentUuid"', 1) < 0
-        and raw.count(b'{"type"') == 1
+        and (raw.rfind(b"{") == place or (raw.find(b'{"parentUuid"', place) < 0 and raw.count(b'{"type"', place) == 1))
     )
 
 
@@ -117,12 +119,8 @@ class Claude(Adapter):
         self.errands: dict[str, str] = more.setdefault("errands", {})  # digest of a sub-agent's orders -> the call
         self.todos: list[list[str]] = more.setdefault("todos", [])  # id, text, status
 
-    def feed(self, line: int, raw: bytes) -> list[Event]:
-        if is_tick(raw):
-            self.counts.lines += 1
-            self.counts.records += 1
-            return []
-        return super().feed(line, raw)
+    def parse(self, raw: bytes) -> Parsed:
+        return _SAYS_NOTHING if is_tick(raw) else super().parse(raw)
 
     def take(self, line: int, record: Record) -> None:
         kind = record.get("type")
@@ -214,10 +212,10 @@ class Claude(Adapter):
         name = text(message.get("id")) or record["key"]
         last: Event | None = None
         given = 0
+        where = (when, agent, name, model)
         for block in [{"type": "text", "text": content}] if isinstance(content, str) else items(content):
-            event = self._block(line, block) if isinstance(block, dict) else None
+            event = self._block(line, block, where) if isinstance(block, dict) else None
             if event is not None:
-                event.at, event.agent, event.message, event.model = when, agent, name, model
                 given = self._give(record, event)
                 last = event
         self._count(record, message, name, agent, given, last)
@@ -243,29 +241,29 @@ class Claude(Adapter):
         if not agent and (context := usage.context):
             self.counts.context = context
 
-    def _block(self, line: int, block: Record) -> Event | None:
+    def _block(self, line: int, block: Record, where: Where) -> Event | None:
         kind = block.get("type")
         if kind == "tool_use" or kind == "server_tool_use":
-            return self._call(line, block)
+            return self._call(line, block, where)
         if kind == "text":
             said = text(block.get("text"))
-            return Event(line, _ANSWER, "-", said) if said else None
+            return Event(line, _ANSWER, "-", said, *where) if said else None
         if kind == "thinking":
-            return Event(line, _THINKING, "-", text(block.get("thinking")))
+            return Event(line, _THINKING, "-", text(block.get("thinking")), *where)
         if kind == "redacted_thinking":
-            return Event(line, _THINKING, "-", "", data={"redacted": True})
+            return Event(line, _THINKING, "-", "", *where, data={"redacted": True})
         if isinstance(kind, str) and kind.endswith("_tool_result"):  # of a tool that ran at the service
             call = text(block.get("tool_use_id"))
             tool = self.calls.pop(call, [""])[0]
-            return Event(line, Kind.RESULT, "-", flat(block.get("content")), tool=tool, call=call)
+            return Event(line, _RESULT, "-", flat(block.get("content")), *where, tool, call)
         self.counts.unknown += 1
         return None
 
-    def _call(self, line: int, block: Record) -> Event:
+    def _call(self, line: int, block: Record, where: Where) -> Event:
         tool, call, given = text(block.get("name")), text(block.get("id")), mapping(block.get("input"))
         command = text(given.get("command")) if tool == "Bash" else ""
         shown = as_json(block.get("input"))
-        event = Event(line, _CALL, "-", shown, tool=tool, call=call, command=command)
+        event = Event(line, _CALL, "-", shown, *where, tool, call, command)
         self.called(call, tool, command)
         if place := _PATHS.get(tool):
             path = text(given.get(place[0]))
@@ -341,7 +339,7 @@ class Claude(Adapter):
         said = flat(content)
         structured = record.get("toolUseResult")
         is_error = block.get("is_error") is True
-        event = Event(line, _RESULT, "-", said, when, agent, tool=tool, call=call, is_error=is_error)
+        event = Event(line, _RESULT, "-", said, when, agent, "", "", tool, call, "", is_error)
         if tool in _SHELLS:
             if is_error:
                 event.exit_code = exit_code(said)

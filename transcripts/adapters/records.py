@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ Record = dict[str, Any]
 MAX_SEAMS: Final = 64  # places in a broken line where a whole record may begin; more would make a long line quadratic
 KEY_BYTES: Final = 8
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SEAM: Final = re.compile(rb'\{"(?:parentUuid|type|timestamp|sessionId)"')
 _SURROGATE: Final = re.compile("[\ud800-\udfff\x00]")
 _ESCAPE: Final = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -110,27 +110,14 @@ def number(value: Any) -> int:
 
 def milliseconds(value: str) -> int | None:
     """Of an ISO time, since 1970; a time without a zone is taken for UTC."""
-    if len(value) == 24 and value[16] == ":" and value[19] == "." and value[23] == "Z":  # as both programs write it
-        minute, seconds, rest = _minute(value[:16]), value[17:19], value[20:23]
-        if minute is not None and seconds < "60" and (seconds + rest).isdecimal() and value.isascii():
-            return minute + 1000 * int(seconds) + int(rest)
-        return None
-    return _instant(value)
-
-
-@lru_cache(maxsize=64)
-def _minute(value: str) -> int | None:
-    return _instant(f"{value}:00Z")
-
-
-def _instant(value: str) -> int | None:
     try:
         at = datetime.fromisoformat(value)
         if not 2000 <= at.year < 2200:  # no clock of an agent says that, and not every database takes it
             return None
-        return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+        since = (at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH
     except (ValueError, OverflowError):
         return None
+    return since.days * 86_400_000 + since.seconds * 1000 + (since.microseconds + 500) // 1000
 
 
 def at(record: Record) -> int | None:

@@ -246,7 +246,7 @@ def columns_of(made: Made) -> dict[str, Any]:
         "files": [{"path": each.path, "verb": str(each.verb), "times": each.times} for each in made.files],
         "commits": [asdict(each) for each in made.commits],
         "changes": made.changes,
-        "usage": asdict(made.usage),
+        "usage": made.usage._asdict(),
         "errors": made.errors,
         "prompts": made.prompts,
         "started_at": _time(made.started_at),
