@@ -39,16 +39,18 @@ _TRUNKS: Final = ("main", "master", "trunk", "develop")  # where a push is seen 
 
 
 def words_of(work: Work, title: str) -> tuple[str, Line | None]:
-    """Summary (one to three sentences) and outcome of one segment."""
+    """Summary and outcome of one segment.
+
+    The summary in its order: what was asked and answered, the parts, the cause, what was done, why checks failed on the
+    way, and the facts.
+    """
     why = troubles(work)
     found = [one for one in reports(work) if not any(text.rstrip(".").lower() in one.text.lower() for text in why)]
     answered = answers(work)
     results = [report for report in found if not report.subject]
     if answered and not work.changed:  # the commit then ends what was done, and told, before
         found = results
-    turns = [turn for turn in turns_of(work.steps) if any(step.text.strip() for step in turn)]
-    is_talk = not (work.changed or work.commits) and bool(turns)
-    is_talk = is_talk and (not is_deed_turn(turns[-1]) or not any(_is_strong(one) for one in results if one.closing))
+    is_talk = _is_talk(work, results)
     if is_talk and (answering := findings(work)):
         results, found = answering[:1], answering[1:3] + found
     outcome = _outcome(work, results if is_talk else _ending(results))
@@ -68,7 +70,7 @@ def words_of(work: Work, title: str) -> tuple[str, Line | None]:
     if not sentences and not work.changed and not outcome and (statement := closing_statement(work)):
         sentences = [statement[0]]
     if why := [text for text in why if cause is None or not says_the_same(text, cause.text)]:
-        last = why[-2:] if work.last - work.first >= LONG else why[-1:]
+        last = why[-2 if work.last - work.first >= LONG else -1 :]
         sentences.append(f"Checks failed on the way: {' '.join(f'“{text}”' for text in last)}")
     replies = _replies(answered, [*sentences, outcome.text if outcome else ""])
     if facts := _deeds(work):
@@ -78,6 +80,14 @@ def words_of(work: Work, title: str) -> tuple[str, Line | None]:
     elif len(told) < 2 and (asked := _asked(work, title, always=not sentences)):
         sentences.insert(0, asked)
     return " ".join(sentences), outcome
+
+
+def _is_talk(work: Work, results: Sequence[Report]) -> bool:
+    """Was nothing done but to look and to answer?"""
+    turns = [turn for turn in turns_of(work.steps) if any(step.text.strip() for step in turn)]
+    if work.changed or work.commits or not turns:
+        return False
+    return not is_deed_turn(turns[-1]) or not any(_is_strong(one) for one in results if one.closing)
 
 
 def _replies(answered: Sequence[Answer], told: Sequence[str]) -> list[str]:
