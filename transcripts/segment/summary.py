@@ -31,6 +31,7 @@ from .work import Check, Work
 OUTCOME: Final = 260  # characters of what is reported in an outcome
 SUMMARY: Final = 420
 ASKED: Final = 200
+PARAGRAPH: Final = 480  # characters
 LONG: Final = 100  # events; of longer work two causes of trouble are told
 REPLIES: Final = 2  # answered questions in a summary
 _LOOKED: Final = frozenset({"find", "get", "confirm", "check", "verify", "identify", "read", "review", "look", "leave"})
@@ -69,17 +70,23 @@ def words_of(work: Work, title: str) -> tuple[str, Line | None]:
         sentences.insert(0, prose.ended(f"In parts: {named}"))
     if not sentences and not work.changed and not outcome and (statement := closing_statement(work)):
         sentences = [statement[0]]
-    if why := [text for text in why if cause is None or not says_the_same(text, cause.text)]:
-        last = why[-2 if work.last - work.first >= LONG else -1 :]
-        sentences.append(f"Checks failed on the way: {' '.join(f'“{text}”' for text in last)}")
-    replies = _replies(answered, [*sentences, outcome.text if outcome else ""])
-    if facts := _deeds(work):
-        sentences.append(facts)
-    if replies:
-        sentences[:0] = replies
-    elif len(told) < 2 and (asked := _asked(work, title, always=not sentences)):
-        sentences.insert(0, asked)
-    return " ".join(sentences), outcome
+    why = [text for text in why if cause is None or not says_the_same(text, cause.text)]
+    trouble = _trouble(why[-2 if work.last - work.first >= LONG else -1 :])
+    replies = _replies(answered, [*sentences, *trouble, outcome.text if outcome else ""])
+    facts = [text for text in (_deeds(work),) if text]
+    if not replies and len(told) < 2 and (asked := _asked(work, title, always=not (sentences or trouble or facts))):
+        replies = [asked]
+    return _in_paragraphs(replies, sentences, trouble, facts), outcome
+
+
+def _in_paragraphs(*groups: Sequence[str]) -> str:
+    """A long summary is easier to read in several."""
+    said = [" ".join(group) for group in groups if group]
+    return (" " if sum(map(len, said)) <= PARAGRAPH else "\n\n").join(said)
+
+
+def _trouble(why: Sequence[str]) -> list[str]:
+    return [f"Checks failed on the way: {' '.join(f'“{text}”' for text in why)}"] if why else []
 
 
 def _is_talk(work: Work, results: Sequence[Report]) -> bool:
