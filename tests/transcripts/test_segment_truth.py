@@ -298,3 +298,13 @@ def test_an_offer_is_a_next_step_that_is_called_so():
     log = Log().ask("Draw the map").say("I draw.").edit("map.py")
     one = only(log.say("I've drawn it. Want me to print the map for the pilots?"))
     assert texts(one.next_steps) == ["Print the map for the pilots (offered)."]
+
+
+def test_a_long_summary_stands_in_paragraphs_and_a_short_one_in_one():
+    log = Log().ask("Draw the harbour map").say("I draw.").edit("map.py").say(PARTS)
+    assert "\n" not in only(log).summary
+    log = Log().ask("Draw the harbour map").say("I draw.").edit("map.py").run("pytest", code=1, result="1 failed")
+    log.say(f"The problem is that {'the ships of the pilots ' * 6}are drawn before the coast.").edit("map.py")
+    log.run("pytest", result="3 passed").say(PARTS.replace("Ships on land", "Ships of the pilots on land at low tide"))
+    told = only(log).summary.split("\n\n")
+    assert [part.partition(" ")[0] for part in told] == ["Was", "In", "Checks", "Changed"]
