@@ -113,6 +113,19 @@ def test_words_with_a_refusal_are_a_decision_and_no_error():
     assert one.errors == 0
 
 
+def test_words_right_after_a_refusal_are_its_reason():
+    def decided(*between: str) -> list[str]:
+        log = Log().ask("Draw the map and test it").say("I draw.").edit("map.py").say("I test.")
+        log.call("Bash", command="make test", result="The user doesn't want to proceed with this tool use.", error=True)
+        log.interrupt()
+        for text in between:
+            log.say(text)
+        return texts(only(log.ask("never mind, later\n\nprint the map").say("It is printed.")).key_decisions)
+
+    assert decided() == ["Did not allow “make test”: “never mind, later”."]
+    assert decided("Then I print it.") == []  # they answer that
+
+
 def test_a_queued_text_counts_unless_it_comes_again_or_is_a_notice():
     log = Log().ask("Draw the map").say("I draw.").edit("map.py")
     log.add(Kind.SYSTEM, "please rename the harbours too", data={"queued": True})

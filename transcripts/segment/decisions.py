@@ -11,7 +11,7 @@ from transcripts.events import Event, Kind
 from . import prose
 from .lexical import words
 from .outline import Line, distinct
-from .people import said_meanwhile, said_with_refusal
+from .people import said_after_refusal, said_meanwhile, said_with_refusal
 from .prompts import Ask, kind_of, without_greeting
 from .verbs import POINTING, PRONOUNS, base_of, is_order, is_past
 from .wishes import bare, heading_of
@@ -106,7 +106,7 @@ def _of_remarks(work: Work) -> Iterator[Line]:
     calls = {event.call: event for event in work.events[work.first : work.last + 1] if event.kind is Kind.CALL}
     for number in range(work.first, work.last + 1):
         event = work.events[number]
-        if told := said_with_refusal(event):
+        if told := said_with_refusal(event) or said_after_refusal(work.events, number):
             if not told.endswith("?") or _is_asked_for(told):
                 what = _named(calls.get(event.call))
                 yield Line(_quoting(f"Did not allow {what}", _first(told)), number + 1)
