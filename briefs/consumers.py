@@ -210,8 +210,8 @@ class BriefConsumer(Consumer):
         self.is_limited = self.identity.project is not None or self.identity.brief is not None
         renderings.watched[self.number] += 1
         await self.join(live.brief_group(self.number))  # before reading where the trace ends: nothing falls between
-        await self.accept()
         end = await self.end_of_trace()
+        await self.accept()  # whatever is written from here on is sent, also to a client that named no number
         after = self.number_in_query("after")
         self.last = end if after is None else after
         await self.catch_up(end)

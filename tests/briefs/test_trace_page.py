@@ -216,6 +216,32 @@ def test_a_limited_reader_is_not_told_the_titles_of_other_briefs(project):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_what_is_written_once_a_socket_is_open_is_sent_also_without_a_number(monkeypatch):
+    consumers.renderings.clear()
+    brief, who = make_brief("Live"), identity(operator(), "operator")
+    really = consumers.BriefConsumer.end_of_trace
+
+    async def slow(self) -> int:
+        await asyncio.sleep(0.3)
+        return await really(self)
+
+    monkeypatch.setattr(consumers.BriefConsumer, "end_of_trace", slow)
+
+    @async_to_sync
+    async def watch() -> str:
+        socket = WebsocketCommunicator(URLRouter(routing.websocket_urlpatterns), f"/ws/briefs/{brief.pk}/")
+        socket.scope["identity"] = who
+        assert (await socket.connect(timeout=5))[0]
+        await run_in_database_thread(lambda: briefs.note(brief, "at once", actor=operator()))
+        said = await socket.receive_from(timeout=5)
+        await socket.disconnect()
+        return said
+
+    assert "at once" in watch()
+    consumers.renderings.clear()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_two_hundred_who_look_on_cost_one_rendering(monkeypatch):
     consumers.renderings.clear()
     brief, who = make_brief("Watched"), identity(operator(), "operator")
