@@ -59,4 +59,7 @@ def leave_pulse(name: str) -> None:
 
     folder = settings.FLOWER.run
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / f"{name}.pulse").write_text(str(os.getpid()))
+    # Whole at any moment: who looked between emptying the file and writing it would see a process that has not begun.
+    scratch = folder / f"{name}.pulse.{os.getpid()}"
+    scratch.write_text(str(os.getpid()))
+    scratch.replace(folder / f"{name}.pulse")
