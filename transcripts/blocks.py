@@ -92,10 +92,8 @@ class Builder:
             setattr(event, name, value)
         self.is_dirty = True
 
-    def payload(self, compressor: zstandard.ZstdCompressor) -> bytes:
-        return compressor.compress(self.plain_payload())
-
-    def plain_payload(self) -> bytes:
+    def payload(self) -> bytes:
+        """Not compressed yet."""
         parts: list[bytes] = []
         rows = map(row_of, self.events)
         for count, raw in self.lines:

@@ -78,8 +78,8 @@ class Touched:
     at: int | None
 
 
-class Made(NamedTuple):
-    """A commit."""
+class NewCommit(NamedTuple):
+    """What a row of it will hold; its id is the key."""
 
     subject: str
     event: int
@@ -93,7 +93,7 @@ class Batch:
     blocks: list[Builder] = field(default_factory=list)  # that may still change
     packed: list[tuple[Builder, Future[Packed]]] = field(default_factory=list)  # in the order of their making
     touched: dict[tuple[str, str], Touched] = field(default_factory=dict)
-    commits: dict[str, Made] = field(default_factory=dict)
+    commits: dict[str, NewCommit] = field(default_factory=dict)
     size: int = 0  # bytes that were read
     new: int = 0
     last: tuple[int, Event] | None = None  # of the turns of the main chain
@@ -115,7 +115,7 @@ class Batch:
                 else:
                     self.touched[key] = Touched(1, number, number, event.at)
             for commit in event.commits:
-                self.commits.setdefault(commit.sha, Made(commit.subject, number, event.at))
+                self.commits.setdefault(commit.sha, NewCommit(commit.subject, number, event.at))
 
     @property
     def asked(self) -> tuple[int, str] | None:
@@ -208,7 +208,7 @@ def pack(builder: Builder) -> Future[Packed]:
 
     Nothing else is done there, for two threads that want the interpreter only wait for each other.
     """
-    return _packer().submit(_compress, _columns(builder), builder.plain_payload())
+    return _packer().submit(_compress, _columns(builder), builder.payload())
 
 
 @cache
@@ -217,7 +217,7 @@ def _packer() -> ThreadPoolExecutor:
 
 
 def _pack(builder: Builder) -> Packed:
-    return _compress(_columns(builder), builder.plain_payload())
+    return _compress(_columns(builder), builder.payload())
 
 
 def _compress(columns: Packed, plain: bytes) -> Packed:

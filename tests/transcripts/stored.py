@@ -43,7 +43,7 @@ def grow(made: Session, events: Sequence[Event]) -> None:
             size=builder.size,
             index=builder.index(compressor),
             keys=b"",
-            payload=builder.payload(compressor),
+            payload=compressor.compress(builder.payload()),
         )
     row.events = made.events = len(events)
     row.save()

@@ -28,7 +28,7 @@ def payload(*events: Event) -> bytes:
     builder = blocks.Builder(1, 0, 1)
     for event in events:
         builder.add(event.line, b'{"raw": 1}', [event])
-    return builder.payload(zstandard.ZstdCompressor())
+    return zstandard.ZstdCompressor().compress(builder.payload())
 
 
 def old_payload(*events: Event) -> bytes:

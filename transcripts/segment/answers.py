@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,22 +56,23 @@ def answers(work: Work) -> list[Answer]:
     """The questions of this work's prompts that its turns answer, in order; the last one of each prompt."""
     found = []
     for turn in turns_of(work.steps):
-        question = next(iter(_questions(turn[0])), "")
+        question = _question(turn[0])
         if question and (answer := _answer(question, turn)):
             found.append(answer)
     return found
 
 
-def _questions(step: Step) -> Iterator[str]:
-    """What a prompt wants to know, the last question first."""
+def _question(step: Step) -> str:
+    """What a prompt wants to know: its last question; empty where there is none."""
     if step.prompt is None:
-        return
+        return ""
     typed = "\n".join(line for line in said(step.prompt).splitlines() if not is_log(line))
     for sentence in reversed(prose.sentences(typed)):
         text = re.sub(r"^[\W_]+", "", without_greeting(sentence.text))
         is_question = text.endswith("?") and len(text.split()) > SHORTEST and len(text) <= QUESTION
         if is_question and _ASKS_TO_KNOW.match(text) and not _REQUEST.match(text):
-            yield text
+            return text
+    return ""
 
 
 def _answer(question: str, turn: Sequence[Step]) -> Answer | None:

@@ -35,7 +35,6 @@ PARAGRAPH: Final = 480  # characters
 LONG: Final = 100  # events; of longer work two causes of trouble are told
 REPLIES: Final = 2  # answered questions in a summary
 _LOOKED: Final = frozenset({"find", "get", "confirm", "check", "verify", "identify", "read", "review", "look", "leave"})
-_ENDED: Final = ("failed", "passed")  # a check
 _TRUNKS: Final = ("main", "master", "trunk", "develop")  # where a push is seen by everybody
 
 
@@ -72,21 +71,21 @@ def words_of(work: Work, title: str) -> tuple[str, Line | None]:
         sentences = [statement[0]]
     why = [text for text in why if cause is None or not says_the_same(text, cause.text)]
     trouble = _trouble(why[-2 if work.last - work.first >= LONG else -1 :])
-    replies = _replies(answered, [*sentences, *trouble, outcome.text if outcome else ""])
-    facts = [text for text in (_deeds(work),) if text]
+    replies = _replies(answered, [*sentences, trouble, outcome.text if outcome else ""])
+    facts = _deeds(work)
     if not replies and len(told) < 2 and (asked := _asked(work, title, always=not (sentences or trouble or facts))):
         replies = [asked]
-    return _in_paragraphs(replies, sentences, trouble, facts), outcome
+    return _in_paragraphs(" ".join(replies), " ".join(sentences), trouble, facts), outcome
 
 
-def _in_paragraphs(*groups: Sequence[str]) -> str:
+def _in_paragraphs(*groups: str) -> str:
     """A long summary is easier to read in several."""
-    said = [" ".join(group) for group in groups if group]
+    said = [group for group in groups if group]
     return (" " if sum(map(len, said)) <= PARAGRAPH else "\n\n").join(said)
 
 
-def _trouble(why: Sequence[str]) -> list[str]:
-    return [f"Checks failed on the way: {' '.join(f'“{text}”' for text in why)}"] if why else []
+def _trouble(why: Sequence[str]) -> str:
+    return f"Checks failed on the way: {' '.join(f'“{text}”' for text in why)}" if why else ""
 
 
 def _is_talk(work: Work, results: Sequence[Report]) -> bool:
@@ -161,26 +160,24 @@ def _results(work: Work, told: str) -> tuple[str, int]:
         found.append((work.rebased, "rebased"))
     if work.replied and not re.search(r"\brepl(?:y|ied)", told, re.I):
         found.append((work.replied[1], work.replied[0]))
+    ended = (0, "")
     check = work.last_check
     if check and not re.search(r"\bpass|\bgreen\b|\bfail", told, re.I):
-        found.append((check.event, f"{check.what} {_ENDED[bool(check.passed)]}"))
-    said = _in_order(found)
-    event = max((event for event, text in found), default=0)
+        ended = (check.event, f"{check.what} {'passed' if check.passed else 'failed'}")
+    said = _in_order(found, ended)
+    event = max((event for event, _ in [*found, ended]), default=0)
     if work.push and not work.push.went_through:
         said = f"{said} The push {f'of {work.push.branch} ' if work.push.branch else ''}was rejected.".strip()
         event = work.push.event
     return said, event
 
 
-def _in_order(found: list[tuple[int, str]]) -> str:
-    """One sentence; what the agent did stands apart from how a check ended."""
-    groups: list[list[str]] = [[]]
-    for _, text in sorted(found, key=lambda pair: pair[0]):
-        if text.endswith(_ENDED):
-            groups += [[text], []]
-        else:
-            groups[-1].append(text)
-    said = "; ".join(_listed(group) for group in groups if group)
+def _in_order(found: list[tuple[int, str]], ended: tuple[int, str]) -> str:
+    """One sentence of what was done, each with its event; how the last check ended stands apart, in its place."""
+    found = sorted(found, key=lambda pair: pair[0])
+    before = [text for event, text in found if event <= ended[0]]
+    after = [text for event, text in found if event > ended[0]]
+    said = "; ".join(text for text in (_listed(before), ended[1], _listed(after)) if text)
     return prose.ended(prose.sentence_case(said)) if said else ""
 
 
