@@ -68,6 +68,8 @@ _MARKER: Final = re.compile(r'<span class="(?:ref|mention)">([#@])([^<]+)</span>
 _ANCHOR: Final = re.compile(r'(<h[1-6]) id="[^"]*"')
 _FENCED: Final = re.compile(r"^(`{3,}|~{3,})[^\n]*\n.*?^\1", re.M | re.S)  # code has no inline parsing
 _CHECKBOX: Final = re.compile(r"<input [^>]*>")
+_SIGN: Final = re.compile(r"[\\`*_\[\]<&~|]")
+_LINE_START: Final = re.compile(r"^([ \t]*[0-9]*)([#>+=.)])", re.M)
 _formatter = HtmlFormatter(nowrap=True)
 
 
@@ -112,6 +114,14 @@ def render(text: str, names: Names | None = None) -> SafeString:
     References become links where ``names`` knows them, and are plain words elsewhere.
     """
     return resolved(look(text).marked, names)
+
+
+def literal(text: str) -> str:
+    """Markdown for plain text of which only paragraphs, lists with "- " and bare addresses shall be more than text.
+
+    Without it the name ``__init__.py`` would lose its underscores.
+    """
+    return _LINE_START.sub(r"\1\\\2", _SIGN.sub(r"\\\g<0>", text))
 
 
 def resolved(marked: str, names: Names | None) -> SafeString:

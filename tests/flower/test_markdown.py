@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import re
 import time
 
 import pytest
 
-from flower.markdown import render
+from flower.markdown import literal, render
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -109,3 +110,24 @@ def test_bombs_come_back_soon(bomb):
 
 def test_headings_cannot_take_ids_of_the_page():
     assert 'id="h-' in render("# csrf token")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Changed __init__.py, *args and a_b_c",
+        "# no head",
+        "1. no list",
+        "> no quote",
+        "a `b` [c](d) <e> &amp; \\_ ~~f~~",
+        "=\n=",
+    ],
+)
+def test_literal_text_is_shown_as_it_is(text):
+    assert html.unescape(re.sub("<[^>]*>", "", render(literal(text)))).strip() == text
+
+
+def test_literal_text_has_paragraphs_lists_and_addresses():
+    shown = render(literal("One.\n\n- Two __a__\n- Three\n\nSee https://example.org/a_b"))
+    assert "<p>One.</p>" in shown and "<li>Two __a__</li>" in shown and "<li>Three</li>" in shown
+    assert 'href="https://example.org/a_b"' in shown

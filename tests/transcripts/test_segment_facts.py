@@ -304,6 +304,87 @@ def test_causes_are_told_where_all_was_well_in_the_end_and_the_last_one_of_sever
     assert "on the way" not in only(clean).summary
 
 
+OWN = "Now with my fix of the coast, the ships are never cleared."
+
+
+@pytest.mark.parametrize(("after", "told"), [(OWN, True), (f"It draws twice. {OWN}", True), ("It draws twice.", False)])
+def test_a_cause_that_lies_in_what_was_done_here_is_told_with_it(after, told):
+    assert (f"of the harbour. {OWN}”" in only(struggled(f"{CAUSE} {after}")).summary) is told
+
+
+def with_a_test_first(said: str) -> Log:
+    log = Log().ask("Draw the ships first").say("I write a test.").edit("test_map.py")
+    log.run("pytest", code=1, result="1 failed").say(said).edit("map.py").run("pytest", result="ok")
+    return log.say("I've drawn the ships before the coast.")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Both tests fail as expected.",
+        "Good. It fails as it should. Now the map.",
+        "Tests fail as expected (TDD, red phase).",
+    ],
+)
+def test_checks_that_failed_because_they_came_first_are_told_as_such(said):
+    summary = only(with_a_test_first(said)).summary
+    assert "Tests came first: “" in summary and "fail" in summary.split("Tests came first: “")[1].split("”")[0]
+
+
+def test_a_failure_that_nobody_expected_is_no_test_that_came_first():
+    assert "came first" not in only(with_a_test_first("The test fails because of the coast.")).summary
+    clean = Log().ask("Draw the map").say("It fails as expected.").edit("map.py").run("pytest", result="ok")
+    assert "came first" not in only(clean.say("I've drawn the map.")).summary
+
+
+def test_new_files_are_told_apart_from_changed_ones():
+    log = Log().ask("Draw the map").say("I draw.").call("Write", touches=(Touch("chart.py", Verb.WRITTEN),))
+    log.edit("map.py", "map.py").call("Bash", touches=(Touch("old.py", Verb.DELETED),), command="rm old.py")
+    assert only(log.say("I've drawn the map.")).summary.endswith(
+        "Wrote chart.py, changed map.py and deleted old.py (4 edits in all)."
+    )
+
+
+# --- who reviewed -----------------------------------------------------------------------------------------------------
+
+COMMENTS = "gh api repos/o/r/pulls/7/comments --paginate"
+REPLY = "gh api repos/o/r/pulls/7/comments/1/replies -f body='Fixed.'"
+
+
+def reviewed(shown: str, *, command: str = COMMENTS, reply: str = REPLY, own: str = "{}") -> str:
+    log = Log().ask("more review comments").say("I look.").run(command, result=shown)
+    log.say("I guard the lexer.").edit("lexer.py").run(reply, result=own)
+    return outcome(log.say("I've guarded the lexer against empty input."))
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        ('[{"user": {"login": "cursor[bot]"}}]', "of cursor[bot]."),
+        ('[{"last_author": "Copilot"}, {"last_author": "ann"}]', "of Copilot and ann."),
+        ('[{"author":{"login":"a"}},{"author":{"login":"b"}},{"author":{"login":"c"}},{"author":{"login":"d"}}]',
+         "of a, b and 2 others."),
+        ("[]", "comments."),
+    ],
+)  # fmt: skip
+def test_it_is_told_whose_comments_were_answered(shown, told):
+    assert reviewed(shown).endswith(
+        f"eplied to the review comments{' ' * told.startswith('of')}{told.removeprefix('comments')}"
+    )
+
+
+def test_those_in_whose_name_the_agent_writes_are_no_reviewers():
+    said = reviewed('[{"last_author": "mike"}, {"last_author": "ann"}]', own='{"user": {"login": "mike"}}')
+    assert said.endswith("eplied to the review comments of ann.")
+
+
+def test_to_ask_for_comments_is_no_reply():
+    query = "gh api graphql -f query='query { pullRequest(number: 7) { comments { nodes { author { login } } } } }'"
+    assert "eplied" not in reviewed("{}", reply=query)
+    assert "eplied" in reviewed("{}", reply=query.replace("comments {", "addPullRequestReviewThreadReply {"))
+    assert "ann" not in reviewed('{"author": "ann"}', command="cat comments.json")  # anybody's file
+
+
 # --- endings ----------------------------------------------------------------------------------------------------------
 
 

@@ -222,6 +222,17 @@ def test_text_of_agents_is_data(browser):
         assert "<script>alert" not in text and "<img src=x" not in text
 
 
+def test_names_in_a_summary_keep_their_signs_and_what_people_write_is_markdown(browser):
+    session = make_session(1)
+    row = session.segments.get()
+    row.summary = "- Part 1: wrote __init__.py\n- Part 2: *args"
+    row.save()
+    shown = page_of(browser, session, "?open=all")
+    assert "<li>Part 1: wrote __init__.py</li>" in shown and "<li>Part 2: *args</li>" in shown
+    outlines.edit(row, "summary", "In *my* words", actor=factories.operator())
+    assert "In <em>my</em> words" in page_of(browser, session, "?open=all")
+
+
 def test_a_log_without_an_outline_says_so(browser):
     session = stored.session(Log().ask("Do it").say("Done."), prompts=1)
     assert "The log has 2 events and no outline yet." in words(page_of(browser, session))

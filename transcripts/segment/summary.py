@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
+
+from transcripts.events import Verb
 
 from . import prose
 from .answers import Answer, answers
 from .git import Push
 from .lexical import words
 from .outline import FileWork, Line
-from .parts import parts
+from .parts import listed, parts
 from .prompts import Ask, kind_of, without_greeting
 from .said import (
     Report,
@@ -22,7 +25,7 @@ from .said import (
     root_cause,
     says_the_same,
 )
-from .troubles import troubles
+from .troubles import tests_first, troubles
 from .turns import is_deed_turn, turns_of
 from .verbs import base_of, is_past
 from .wishes import is_log, said
@@ -30,11 +33,13 @@ from .work import Check, Work
 
 OUTCOME: Final = 260  # characters of what is reported in an outcome
 SUMMARY: Final = 420
+PART: Final = 280  # of what was done in one part
 ASKED: Final = 200
 PARAGRAPH: Final = 480  # characters
 LONG: Final = 100  # events; of longer work two causes of trouble are told
 REPLIES: Final = 2  # answered questions in a summary
 _LOOKED: Final = frozenset({"find", "get", "confirm", "check", "verify", "identify", "read", "review", "look", "leave"})
+_VERBS: Final = {Verb.WRITTEN: "wrote", Verb.EDITED: "changed", Verb.DELETED: "deleted"}
 _TRUNKS: Final = ("main", "master", "trunk", "develop")  # where a push is seen by everybody
 
 
@@ -53,39 +58,60 @@ def words_of(work: Work, title: str) -> tuple[str, Line | None]:
     is_talk = _is_talk(work, results)
     if is_talk and (answering := findings(work)):
         results, found = answering[:1], answering[1:3] + found
+    heads = [] if is_talk else parts(work.steps)
+    deeds = {head: _deeds_in(head, results) for head in heads}
+    listing = listed(heads, deeds) if heads else ""
+    is_list = "\n" in listing  # which tells all that was done
     outcome = _outcome(work, results if is_talk else _ending(results))
     cause = None if is_talk else root_cause(work)
     if cause and outcome and not says_the_same(cause.text, outcome.text):
         found = [report for report in found if not says_the_same(cause.text, report.text)]
     else:
         cause = None
-    named = "" if is_talk else parts(work.steps)
-    told = list(chosen(_but(found, outcome), 1 if cause else 2, SUMMARY, _parts_of(results, outcome)))
-    told = told or list(chosen(found, 0 if is_talk or cause else 1, SUMMARY))
+    told = [] if is_list else _told(found, results, outcome, title, (1, 0) if cause else (2, 0 if is_talk else 1))
     sentences = [report.text for report in told]
     if cause:
         sentences.insert(0, cause.text)
-    if named:
-        sentences.insert(0, prose.ended(f"In parts: {named}"))
+    if listing and not is_list:
+        sentences.insert(0, listing)
     if not sentences and not work.changed and not outcome and (statement := closing_statement(work)):
         sentences = [statement[0]]
     why = [text for text in why if cause is None or not says_the_same(text, cause.text)]
-    trouble = _trouble(why[-2 if work.last - work.first >= LONG else -1 :])
-    replies = _replies(answered, [*sentences, trouble, outcome.text if outcome else ""])
+    trouble = _trouble(work, why[-2 if work.last - work.first >= LONG else -1 :])
+    replies = _replies(answered, [*sentences, listing, trouble, outcome.text if outcome else ""])
     facts = _deeds(work)
-    if not replies and len(told) < 2 and (asked := _asked(work, title, always=not (sentences or trouble or facts))):
-        replies = [asked]
-    return _in_paragraphs(" ".join(replies), " ".join(sentences), trouble, facts), outcome
+    if not replies and not is_list and len(told) < 2:
+        replies = [_asked(work, title, always=not (sentences or trouble or facts))]
+    return _in_paragraphs(" ".join(replies), " ".join(sentences), listing if is_list else "", trouble, facts), outcome
+
+
+def _deeds_in(head: str, found: Sequence[Report]) -> list[str]:
+    """What was done in that part, as far as it fits."""
+    own = [replace(report, part="") for report in found if report.part == head]
+    return [report.text for report in chosen(own, 2, PART)]
+
+
+def _told(
+    found: Sequence[Report], results: Sequence[Report], outcome: Line | None, title: str, most_least: tuple[int, int]
+) -> list[Report]:
+    """The reports that stand in the summary: those that the outcome does not tell, or else so many of all."""
+    most, least = most_least
+    told = list(chosen(_but(found, outcome, title), most, SUMMARY, _parts_of(results, outcome)))
+    return told or list(chosen(found, least, SUMMARY))
 
 
 def _in_paragraphs(*groups: str) -> str:
     """A long summary is easier to read in several."""
     said = [group for group in groups if group]
-    return (" " if sum(map(len, said)) <= PARAGRAPH else "\n\n").join(said)
+    is_short = sum(map(len, said)) <= PARAGRAPH and not any("\n" in group for group in said)
+    return (" " if is_short else "\n\n").join(said)
 
 
-def _trouble(why: Sequence[str]) -> str:
-    return f"Checks failed on the way: {' '.join(f'“{text}”' for text in why)}" if why else ""
+def _trouble(work: Work, why: Sequence[str]) -> str:
+    quoted = " ".join(f"“{text}”" for text in why)
+    first = tests_first(work)
+    told = [f"Tests came first: “{first}”" if first else "", f"Checks failed on the way: {quoted}" if quoted else ""]
+    return " ".join(filter(None, told))
 
 
 def _is_talk(work: Work, results: Sequence[Report]) -> bool:
@@ -122,8 +148,14 @@ def _parts_of(results: Sequence[Report], outcome: Line | None) -> set[str]:
     return {one.part for one in results if outcome and one.text in outcome.text} - {""}
 
 
-def _but(found: Sequence[Report], outcome: Line | None) -> list[Report]:
-    return [report for report in found if outcome is None or report.text not in outcome.text]
+def _but(found: Sequence[Report], outcome: Line | None, title: str) -> list[Report]:
+    """Those that the outcome does not tell in these words, nor, where there are others, it or the title in others."""
+    if outcome is None:
+        return list(found)
+    told = [one.text for one in found if one.text in outcome.text]
+    others = [one for one in found if one.text not in outcome.text]
+    new = [one for one in others if not any(says_the_same(one.text, text) for text in [title] * one.subject + told)]
+    return new or others
 
 
 def _outcome(work: Work, found: Sequence[Report]) -> Line | None:
@@ -177,7 +209,7 @@ def _in_order(found: list[tuple[int, str]], ended: tuple[int, str]) -> str:
     found = sorted(found, key=lambda pair: pair[0])
     before = [text for event, text in found if event <= ended[0]]
     after = [text for event, text in found if event > ended[0]]
-    said = "; ".join(text for text in (_listed(before), ended[1], _listed(after)) if text)
+    said = "; ".join(text for text in (_joined(before), ended[1], _joined(after)) if text)
     return prose.ended(prose.sentence_case(said)) if said else ""
 
 
@@ -193,20 +225,18 @@ def _pushed(work: Work, push: Push) -> str:
 def _deeds(work: Work) -> str:
     """One sentence of facts: files changed, checks run. What the outcome says is not said again."""
     parts: list[str] = []
-    changed = sorted(work.changed, key=lambda file: -file.times)
-    if changed:
-        parts.append(
-            f"changed {_names(changed)} in {work.edits} edits"
-            if work.edits > len(changed)
-            else f"changed {_names(changed)}"
-        )
-    elif work.files and not work.commits:
+    for verb, past in _VERBS.items():
+        if files := sorted((file for file in work.changed if file.verb is verb), key=lambda file: -file.times):
+            parts.append(f"{past} {_names(files)}")
+    if parts and work.edits > len(work.changed):
+        parts[-1] += f" in {work.edits} edits" if len(parts) == 1 else f" ({work.edits} edits in all)"
+    elif work.files and not parts and not work.commits:
         parts.append(f"read {_names(sorted(work.files, key=lambda file: -file.times))}")
     if len(work.commits) > 1:
         parts.append(f"made {len(work.commits)} commits")
     if checked := _checked([check for check in work.checks if check.passed is not None], work.failing):
         parts.append(checked)
-    return prose.ended(prose.sentence_case(_listed(parts))) if parts else ""
+    return prose.ended(prose.sentence_case(_joined(parts))) if parts else ""
 
 
 def _checked(known: Sequence[Check], failing: Check | None) -> str:
@@ -252,8 +282,8 @@ def _asked(work: Work, title: str, *, always: bool) -> str:
 
 def _names(files: Sequence[FileWork]) -> str:
     names = list(dict.fromkeys(file.path.rstrip("/").rsplit("/", 1)[-1] for file in files))
-    return _listed([*names[:3], f"{len(names) - 3} more files"] if len(names) > 4 else names)
+    return _joined([*names[:3], f"{len(names) - 3} more files"] if len(names) > 4 else names)
 
 
-def _listed(parts: Sequence[str]) -> str:
+def _joined(parts: Sequence[str]) -> str:
     return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)

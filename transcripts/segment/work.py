@@ -15,6 +15,7 @@ from .git import Push, push_of
 from .history import commits_made
 from .messages import body_of
 from .outline import CommitMade, FileWork
+from .reviews import reply_in, told, writers_in
 from .shell import bare_command, is_running
 from .steps import Phase, Step, checking_parts, is_test
 
@@ -41,11 +42,6 @@ _OPENS_PULL: Final = re.compile(r"\b(?:gh pr|glab mr) create\b")
 _MERGES_PULL: Final = re.compile(r"\bgh pr merge(?:\s+--?[\w-]+)*(?:\s+(\d+))?\b(?!.*--auto)")
 _SESSION: Final = re.compile(r"\bsession ID (\d+)")
 _ASKED_SESSION: Final = re.compile(r'"session_id":\s*"?(\d+)')
-_REPLY: Final = re.compile(
-    r"\bgh (?:pr (?:comment|review)|issue comment|api\b(?=.*(?:replies|comments))(?=.*\s(?:-f|-F|--field"
-    r"|--raw-field|--input)\b))",
-    re.S,
-)
 _BEFORE: Final = re.compile(r"^(?:(?:[A-Z_]+=\S+|env|time|sudo|timeout \d+\w?)\s+)+")
 _KINDS: Final = (
     (r"\bfmt\b|\bformat\b|prettier|gofmt", "formatting"),
@@ -90,6 +86,8 @@ class Work:
     push: Push | None = None  # the last one whose end is known
     rebased: int = 0  # event of a rebase that was finished
     replied: tuple[str, int] | None = None  # "replied to the review comments", and the event
+    reviewers: list[str] = field(default_factory=list)  # who wrote the comments that were read here
+    own: set[str] = field(default_factory=set)  # in whose name the agent replied
     phase: Phase = Phase.OTHER
     usage: Usage = field(default_factory=Usage)
     errors: int = 0
@@ -167,6 +165,8 @@ def work_of(events: Sequence[Event], steps: Sequence[Step], calls: dict[str, Eve
                 _command(work, number + 1, command, event)
     for step in steps:
         phases.update({step.phase: max(1, len(step.calls))})
+    if work.replied:
+        work.replied = (told(work.replied[0], work.reviewers, work.own), work.replied[1])
     work.phase = _phase(phases)
     work.files = [FileWork(path, verb, times) for path, (verb, times) in touched.items()]
     work.usage = Usage(sums["input"], sums["cache_written"], sums["cache_read"], sums["output"])
@@ -225,14 +225,17 @@ def _command(work: Work, number: int, command: str, result: Event) -> None:
         return
     if any(commit.event == number for commit in work.commits) and (body := body_of(command)):
         work.messages.append((body, number))
+    writers = writers_in(command, result)
+    if reply := reply_in(command):
+        work.replied = (reply, number)
+        work.own |= set(writers)
+    else:
+        work.reviewers += writers
     command = bare_command(command)
     if _OPENS_PULL.search(command) and (match := _PULL.search(result.text)):
         work.pull, work.is_draft = (match[1], number), "--draft" in command
     if match := _MERGES_PULL.search(command):
         work.merged = (match[1] or "", number)
-    if _REPLY.search(command):
-        what = "commented on the issue" if "issue comment" in command else "replied to the review comments"
-        work.replied = (what, number)
 
 
 def _passed(command: str, result: Event) -> bool | None:

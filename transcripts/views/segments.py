@@ -154,8 +154,12 @@ class Row:
 
     @property
     def summary(self) -> SafeString:
-        """Rendered. An address in angle brackets is the author of a commit, nobody to write to."""
-        rendered = markdown.render(str(self.segment.shown("summary")))
+        """Rendered: what people wrote is Markdown, what rules or a model wrote is text.
+
+        An address in angle brackets is the author of a commit, nobody to write to.
+        """
+        text = str(self.segment.shown("summary"))
+        rendered = markdown.render(text if "summary" in self.segment.edits else markdown.literal(text))
         return SafeString(_MAIL.sub(r"\1", rendered))  # an element less: as safe as it was
 
     @property

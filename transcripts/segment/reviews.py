@@ -1,0 +1,46 @@
+"""Comments on a pull request: who wrote those that were read, and whether they were answered. From `gh`'s answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from transcripts.events import Event
+
+from .shell import bare_command
+
+_REPLY: Final = re.compile(
+    r"\bgh (?:pr (?:comment|review)|issue comment|api\b(?=.*(?:replies|comments))(?=.*\s(?:-f|-F|--field"
+    r"|--raw-field|--input)\b))",
+    re.S,
+)
+_MUTATION: Final = re.compile(
+    r"\bgh api graphql\b.*\badd(?:Comment|PullRequestReview(?:Thread)?(?:Reply|Comment))\b", re.S
+)
+_READS: Final = re.compile(r"\bgh (?:api\b.*(?:comments|reviews|reviewThreads)|pr view\b.*(?:comments|reviews))", re.S)
+_LOGIN: Final = re.compile(r'"(?:login|(?:last_)?author|user|reviewer)":\s*"([A-Za-z0-9][\w.-]*(?:\[bot\])?)"')
+NAMED: Final = 3
+LONGEST: Final = 200_000  # characters of an answer that are read
+
+
+def reply_in(command: str) -> str:
+    """What this shell line answered: "replied to the review comments", "commented on the issue"; else empty."""
+    bare = bare_command(command)
+    if not _REPLY.search(bare) and not _MUTATION.search(command):
+        return ""
+    return "commented on the issue" if "issue comment" in bare else "replied to the review comments"
+
+
+def writers_in(command: str, result: Event) -> list[str]:
+    """Who wrote the comments that this shell line shows."""
+    return _LOGIN.findall(result.text[:LONGEST]) if _READS.search(command) else []
+
+
+def told(reply: str, writers: Iterable[str], own: Iterable[str]) -> str:
+    """ "replied to the review comments of Copilot"; those in ``own`` are the people for whom the agent wrote."""
+    others = list(dict.fromkeys(name for name in writers if name not in set(own)))
+    if not others or "review" not in reply:
+        return reply
+    names = others if len(others) <= NAMED else [*others[: NAMED - 1], f"{len(others) - NAMED + 1} others"]
+    return f"{reply} of {', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else f"{reply} of {names[0]}"
