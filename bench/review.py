@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -94,7 +95,8 @@ def _rounds(page: Page, log: Path, rounds: int) -> list[float]:
             writer.assistant([{"type": "text", "text": f"I look at part {number} of the garden."}]),
             *writer.call("Read", {"file_path": f"/srv/garden/part{number}.py"}, "x = 1\n" * 40),
         ]
-        lines = "".join(f"{json.dumps(record)}\n" for record in records)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")  # or nobody is at work
+        lines = "".join(f"{json.dumps(record | {'timestamp': now})}\n" for record in records)
         written = time.time()
         with log.open("a") as file:
             file.write(lines)

@@ -1,4 +1,6 @@
 // Keeps <time data-ago> and <time data-day> true while the page is open. The words are those of briefs/templatetags/flower.py.
+import { clock, day as dayOf, exactly } from "./clock.js";
+
 const UNITS = [["m", 60, 60], ["h", 3600, 24], ["d", 86400, 30]];
 
 function since(time) {
@@ -13,9 +15,8 @@ function since(time) {
 
 function day(time) {
   const at = new Date(time.dateTime), now = new Date();
-  if (at.toDateString() === now.toDateString()) return at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-  const words = `${at.getDate()} ${at.toLocaleString("en", { month: "short" })}`;
-  return at.getFullYear() === now.getFullYear() ? words : `${words} ${at.getFullYear()}`;
+  if (at.toDateString() === now.toDateString()) return clock.format(at);
+  return at.getFullYear() === now.getFullYear() ? dayOf(at) : `${dayOf(at)} ${at.getFullYear()}`;
 }
 
 export function refresh(root = document) {
@@ -23,7 +24,7 @@ export function refresh(root = document) {
   for (const time of root.querySelectorAll("time[data-ago]")) {
     const words = since(time);
     if (words && words !== time.textContent) time.textContent = words;
-    const local = new Date(time.dateTime).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+    const local = exactly.format(new Date(time.dateTime));
     if (time.title !== local) time.title = local;
   }
   for (const span of root.querySelectorAll("[data-ends]")) {

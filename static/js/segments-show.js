@@ -10,9 +10,20 @@ export const page = document.getElementById("review");
 export const list = () => document.getElementById("segments");
 export const revision = () => Number(list().dataset.revision);
 const LONGEST = 6000; // characters of an address that says what we have; a longer one asks for everything
+const MOST_IN_ONE = 10_000; // segments in one empty place
 
 const every = () => [...list().querySelectorAll("[data-segment]")];
-export const have = () => every().map(one => `${one.dataset.segment}.${one.dataset.revision}`).join(",");
+
+// "7-9.2": segments 7 to 9 as they were at their second revision.
+export function have() {
+  const runs = [];
+  for (const { segment, revision } of every().map(one => one.dataset)) {
+    const run = runs.at(-1);
+    if (run && run.revision === revision && Number(segment) === run.last + 1) run.last += 1;
+    else runs.push({ first: Number(segment), last: Number(segment), revision });
+  }
+  return runs.map(({ first, last, revision }) => `${first}${last > first ? `-${last}` : ""}.${revision}`).join(",");
+}
 const isBusy = segment => Boolean(segment.querySelector("form.on-segment"));
 
 // Ask for what is not here. Answers whether the page is as the server says now.
@@ -40,6 +51,7 @@ export function apply(html) {
   read.innerHTML = html; // from the server, escaped there; template content runs nothing
   const fresh = read.content.getElementById("segments");
   if (!fresh || Number(fresh.dataset.revision) < revision()) return false;
+  for (const one of fresh.querySelectorAll("[data-had]")) one.replaceWith(...places(one, Number(fresh.dataset.total)));
   const anchor = atTop(), was = anchor?.getBoundingClientRect().top;
   for (const id of ["segments-head", "timeline"]) {
     const part = read.content.getElementById(id);
@@ -52,6 +64,25 @@ export function apply(html) {
   refreshClocks();
   document.dispatchEvent(new CustomEvent("segments:shown"));
   return true;
+}
+
+// What we have is not sent again: an empty place stands for it, also for many of them one after another.
+function places({ dataset: { had, at } }, total) {
+  const [first, last] = had.split("-").map(Number);
+  return Array.from({ length: Math.min(last - first + 1, MOST_IN_ONE) }, (_, index) => {
+    const place = document.createElement("details"), summary = document.createElement("summary"), n = document.createElement("span");
+    const of = document.createElement("span"), position = Number(at) + index;
+    place.id = `segment-${position}`;
+    place.dataset.segment = first + index;
+    place.dataset.had = "";
+    place.toggleAttribute("data-last", position === total);
+    of.textContent = `/${total}`;
+    n.className = "n";
+    n.append(String(position), of);
+    summary.append(n);
+    place.append(summary);
+    return place;
+  });
 }
 
 // What one reads stays where it is, whatever comes or goes above.
@@ -85,8 +116,9 @@ function arrange(fresh) {
       light(old);
       return old;
     }
-    old.id = want.id;
-    old.querySelector(".n").replaceChildren(...document.importNode(want.querySelector(".n"), true).childNodes);
+    const n = old.querySelector(".n"), now = want.querySelector(".n");
+    if (old.id !== want.id) old.id = want.id; // of hundreds nothing else changed, and whatever is written is laid out anew
+    if (n.textContent !== now.textContent) n.replaceChildren(...document.importNode(now, true).childNodes);
     old.toggleAttribute("data-last", want.hasAttribute("data-last"));
     if (!("had" in want.dataset)) tell(old, "This changed meanwhile. What you write is still yours; close the form to see the new one.");
     return old;

@@ -2,6 +2,7 @@
 // Results go under their calls, events of a sub-agent into its fold. Only a page that holds the end follows it, and it
 // scrolls by itself only while its reader is at the end.
 import { refresh } from "./ago.js";
+import { clock, exactly } from "./clock.js";
 import { morph } from "./morph.js";
 import { Socket } from "./socket.js";
 
@@ -17,8 +18,8 @@ let socket, last = events ? Number(events.dataset.last) : 0;
 function localise(root) {
   for (const time of root.querySelectorAll(".mark time")) {
     const at = new Date(time.dateTime);
-    time.textContent = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-    time.title = at.toLocaleString();
+    time.textContent = clock.format(at);
+    time.title = exactly.format(at);
   }
 }
 

@@ -345,6 +345,45 @@ def test_new_files_are_told_apart_from_changed_ones():
     )
 
 
+def test_a_check_that_the_person_ran_is_told_as_theirs():
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py").run("pytest", result="3 passed").say("I've drawn it.")
+    log.ask("!mise run test:ci").add(Kind.SYSTEM, "<bash-stdout>ok all 3 passed</bash-stdout>")
+    assert only(log).summary.endswith(
+        "Changed map.py and ran pytest, passing. The person ran mise run test:ci, passing."
+    )
+
+
+PLAN = """Implement the following plan:
+
+# Ships on the map
+
+## Context
+
+Ships are drawn before the coast. Nobody sees them at low tide.
+
+## Steps
+
+Draw the coast first.
+"""
+
+
+def test_the_reason_that_a_plan_gives_is_told():
+    log = Log().ask(PLAN).say("I draw.").edit("map.py").say("I've drawn the coast of the harbour first.")
+    assert only(log).summary.startswith("Why: “Ships are drawn before the coast. Nobody sees them at low tide.” ")
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        PLAN.replace("## Context", "## Scope"),
+        PLAN.replace("Ships are drawn before the coast.", f"Ships are {'drawn ' * 80}before."),  # too long to be read
+    ],
+)
+def test_without_a_reason_none_is_made_up(plan):
+    log = Log().ask(plan).say("I draw.").edit("map.py").say("I've drawn the coast of the harbour first.")
+    assert "Why:" not in only(log).summary
+
+
 # --- who reviewed -----------------------------------------------------------------------------------------------------
 
 COMMENTS = "gh api repos/o/r/pulls/7/comments --paginate"
@@ -371,6 +410,35 @@ def test_it_is_told_whose_comments_were_answered(shown, told):
     assert reviewed(shown).endswith(
         f"eplied to the review comments{' ' * told.startswith('of')}{told.removeprefix('comments')}"
     )
+
+
+TAKEN_UP = """Two points to address:
+
+1. **Thread 1 (Copilot)**: Guard the lexer against empty input — good point.
+2. **Threads 2 & 3 (ann)**: The parser may loop on a lone quote. It should stop there.
+"""
+
+
+def taken_up(said: str, command: str = COMMENTS) -> str:
+    log = Log().ask("more review comments").say("I look.").run(command, result='[{"last_author": "ann"}]')
+    log.say(said).edit("lexer.py").run(REPLY, result="{}")
+    return only(log.say("I've guarded the lexer against empty input.")).summary
+
+
+def test_what_reviewers_asked_for_is_listed_as_the_model_took_it_up():
+    assert taken_up(TAKEN_UP).split("\n\n")[1] == (
+        "- Thread 1 (Copilot): Guard the lexer against empty input — good point.\n"
+        "- Threads 2 & 3 (ann): The parser may loop on a lone quote."
+    )
+    many = "\n".join(f"{n}. **Comment {n}**: Guard the lexer number {n} against input." for n in range(1, 10))
+    listed = taken_up(many)
+    assert "- Comment 6: Guard" in listed and "- and 3 more\n" in listed and "Comment 7" not in listed
+
+
+def test_other_lists_are_no_comments():
+    assert "Thread 1" not in taken_up(TAKEN_UP, command="gh pr view 7")  # nobody's comments were read
+    assert "- " not in taken_up("1. **Thread 1**: Guard the lexer against empty input.")  # one is told by what was done
+    assert "- " not in taken_up("Thread pools 1 and 2 are full. Threads 1 and 2 wait for them.")
 
 
 def test_those_in_whose_name_the_agent_writes_are_no_reviewers():

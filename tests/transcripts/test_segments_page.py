@@ -519,20 +519,41 @@ def test_without_a_brief_one_says_which(browser):
 SCRIPT = {"HX-Request": "true", "Accept": "application/json"}
 
 
+def empty_places(text: str) -> list[tuple[str, int]]:
+    """Of what the page has already: the first and the last number, and the position of the first."""
+    return [(had, int(at)) for had, at in re.findall(r'<div data-had="([\d-]+)" data-at="(\d+)"></div>', text)]
+
+
 def test_the_page_asks_only_for_what_it_does_not_have(browser, operator):
     session = make_session(4)
     said = have(session)
     outlines.edit(session.segments.get(position=2), "title", "Renamed", actor=operator)
     text = page_of(browser, session, f"?have={said}", **{"HX-Request": "true"})
     assert "<html" not in text
-    assert [int(found) for found in re.findall(r'id="segment-(\d+)"[^>]*data-had', text)] == [1, 3, 4]
+    one, _, three, four = session.segments.order_by("position").values_list("pk", flat=True)
+    assert empty_places(text) == [(f"{one}-{one}", 1), (f"{three}-{four}", 3)]
     assert "Renamed" in part(text, 2)
     assert "Part 3 was done." not in text
     session.refresh_from_db()
     assert f'id="segments" data-revision="{session.outline_revision}"' in text
 
 
-@pytest.mark.parametrize("nonsense", ["", "x", "1", "1.", ".1", "1.1.1", "9" * 400, "1.99999999999999", "\x00"])
+def test_what_a_page_has_is_said_in_ranges_and_answered_by_one_empty_place(browser):
+    session = make_session(30)
+    rows = list(session.segments.order_by("position"))
+    said = f"{rows[0].pk}-{rows[-1].pk}.{2 * rows[0].revision}"
+    text = page_of(browser, session, f"?have={said}&open=all", **{"HX-Request": "true"})
+    assert 'data-total="30"' in text
+    places = empty_places(text)
+    assert [at for _, at in places] == sorted(at for _, at in places)
+    assert len(places) <= 3, "also within a run that is folded"
+    assert sum(int(last) - int(first) + 1 for first, last in (had.split("-") for had, _ in places)) == 30
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    ["", "x", "5-1.2", "1-999999999999999.1", "1-.2", "1", "1.", ".1", "1.1.1", "9" * 400, "1.99999999999999", "\x00"],
+)
 def test_nonsense_about_what_it_has_gets_everything(browser, nonsense):
     session = make_session(1)
     answer = browser.get(f"/sessions/{session.pk}/segments/", {"have": nonsense}, headers={"HX-Request": "true"})
@@ -547,7 +568,7 @@ def test_an_act_answers_with_what_changed(browser):
     )
     text = answer.content.decode()
     assert answer.status_code == 200
-    assert re.findall(r'id="segment-(\d+)"[^>]*data-had', text) == ["1", "3"]
+    assert [at for _, at in empty_places(text)] == [1, 3]
     assert "1 of 3 reviewed" in words(text)
 
 

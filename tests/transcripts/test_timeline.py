@@ -116,6 +116,17 @@ def test_peaks_survive_the_thinning():
     assert ",13.2" in made.edge, "96 - 92 * 0.9"
 
 
+def test_very_many_segments_share_bands():
+    many = [One(n, 2 * n - 1, 2 * n, says=f"{n}/1000 Part") for n in range(1, 1001)]
+    many[1].status = "partial"
+    bands = draw(many, []).bands
+    assert len(bands) <= timeline.BANDS
+    assert sum(percent(band.width) for band in bands) == pytest.approx(100, abs=0.5)
+    assert (bands[0].position, bands[0].status) == (1, "partial"), "what is not done is not hidden"
+    assert bands[0].says == "1 to 3, the first: 1/1000 Part"
+    assert len(draw(many[: timeline.BANDS], []).bands) == timeline.BANDS
+
+
 def test_narrow_bands_have_no_number():
     segments = [One(n, n, n) for n in range(1, 101)]
     made = draw(segments, [(1, index("a" * 100))])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from typing import Final
 
 from transcripts.events import Event, Kind
@@ -108,7 +109,7 @@ def _of_remarks(work: Work) -> Iterator[Line]:
         event = work.events[number]
         if told := said_with_refusal(event) or said_after_refusal(work.events, number):
             if not told.endswith("?") or _is_asked_for(told):
-                what = _named(calls.get(event.call))
+                what = _named(calls.get(event.call), calls.values())
                 yield Line(_quoting(f"Did not allow {what}", _first(told)), number + 1)
         elif (told := said_meanwhile(work.events, number)) and _is_asked_for(told):
             yield Line(f"{_quoting('Asked meanwhile', _first(told))}{_meant(work, number, told)}", number + 1)
@@ -122,7 +123,7 @@ def _meant(work: Work, number: int, told: str) -> str:
     said = next((one.text for one in step.sentences[:1] if 5 <= len(one.text.split()) <= 40), "") if step else ""
     if not said.endswith((".", "!")) or _TURNS_TO_IT.match(said):
         return ""
-    return f" Answered: “{prose.clipped(said, 160)}”"
+    return f" Understood as: “{prose.clipped(said, 160)}”"
 
 
 def _quoting(lead: str, text: str) -> str:
@@ -144,13 +145,27 @@ def _is_asked_for(text: str) -> bool:
     return len(text.split()) >= 3 and is_order(order.split(" ", 1)[0])
 
 
-def _named(call: Event | None) -> str:
+def _named(call: Event | None, calls: Iterable[Event]) -> str:
+    """The call in a few words, what it was for, and whether the like had run before."""
     if call is not None and call.command:
-        command = re.sub(r"^cd \S+ && ", "", " ".join(call.command.split()))
-        return f"“{prose.clipped(command, 48).rstrip(' &|;')}”"
+        before = takewhile(lambda one: one is not call, calls)
+        again = " once more" if any(_first_of(one) == _first_of(call) for one in before if one.command) else ""
+        aim = prose.clipped(prose.plain(str(call.data.get("description") or "")), 80)
+        return (
+            f"“{prose.clipped(_bare(call), 48).rstrip(' &|;')}”{again}{f' ({prose.decapitalised(aim)})' if aim else ''}"
+        )
     if call is not None and call.touches:
         return f"the edit of {call.touches[0].path.rsplit('/', 1)[-1]}"
     return f"the call of {call.tool}" if call is not None and call.tool else "a call"
+
+
+def _bare(call: Event) -> str:
+    return re.sub(r"^cd \S+ && ", "", " ".join(call.command.split()))
+
+
+def _first_of(call: Event) -> str:
+    """Without what its output goes through."""
+    return _bare(call).partition("|")[0]
 
 
 def _of_prompt(text: str, number: int, before: str, title: str | None) -> Iterator[Line]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from . import prose
 from .steps import Step
 
 FEWEST, MOST = 2, 5  # parts that are told
-LENGTH: Final = 90  # characters of one
+LENGTH: Final = 90  # characters of the name of one
+FEWEST_WORDS, MOST_WORDS = 5, 40  # of the sentence before what was done
 _NUMBERED: Final = re.compile(
     r"(?:(?:bug|fix|issue|problem|comment|finding|thread|change|root cause|task) ?#?\d|#\d"
     r"|follow-?(?:on|up) (?:fix|change|bug)\b)",
@@ -19,37 +21,48 @@ _NUMBERED: Final = re.compile(
 _WHERE: Final = re.compile(r"\s+(?:[–—-]\s+)?[(]?[\w./-]+\.\w{1,4}(?::[\d-]+)?(?:\s*\([^)]*\))?[)]?$")
 
 
-def parts(steps: Sequence[Step]) -> list[str]:
-    """The heads ("Bug 1 (path mismatch) — `map.py`") in the last words of a turn that changed files; none where there
-    are fewer than two.
-    """
+@dataclass(frozen=True, slots=True)
+class Part:
+    head: str  # "Bug 1 (path mismatch) — `map.py`"
+    before: str  # the first sentence below it, which mostly says what was wrong; empty where that is none
+
+    @property
+    def name(self) -> str:
+        """Without the file at its end."""
+        return prose.clipped(_WHERE.sub("", self.head).rstrip(" –—-:"), LENGTH)
+
+
+def parts(steps: Sequence[Step]) -> list[Part]:
+    """Those of the last words of a turn that changed files; none where there are fewer than two."""
     changed = False
-    last: list[str] = []
+    last: list[Part] = []
     for step in steps:
         changed = bool(step.changed) or (changed and step.prompt is None)
-        heads = [sentence.text for sentence in step.statements if sentence.heading] if changed else []
-        found = {name_of(head): head for head in reversed(heads) if is_part(head)}
+        found: dict[str, Part] = {}
+        for head in [one.text for one in step.statements if one.heading and is_part(one.text)] if changed else []:
+            part = Part(head, _before(head, step))
+            found.setdefault(part.name, part)
         if len(found) >= FEWEST:
-            last = list(found.values())[::-1]
+            last = list(found.values())
     return last
+
+
+def _before(head: str, step: Step) -> str:
+    first = next((one for one in step.statements if one.section == head and not one.heading), None)
+    is_whole = first and not first.is_item and FEWEST_WORDS <= len(first.text.split()) <= MOST_WORDS
+    return first.text if first and is_whole and first.text.endswith(".") else ""
 
 
 def is_part(head: str) -> bool:
     return bool(_NUMBERED.match(head))
 
 
-def name_of(head: str) -> str:
-    """Without the file at its end."""
-    return prose.clipped(_WHERE.sub("", head).rstrip(" –—-:"), LENGTH)
-
-
-def listed(heads: Sequence[str], deeds: Mapping[str, Sequence[str]]) -> str:
+def listed(found: Sequence[Part], deeds: Mapping[str, Sequence[str]]) -> str:
     """The parts: as a list in Markdown with what was done in each, if that is told of most; else in one sentence."""
-    shown, more = heads[:MOST], len(heads) - MOST
-    if sum(bool(deeds.get(head)) for head in shown) * 2 <= len(shown):
-        names = [name_of(head) for head in shown]
-        return prose.ended(f"In parts: {'; '.join(names)}{f'; and {more} more' if more > 0 else ''}")
-    lines = [
-        f"- {name_of(head)}: {' '.join(deeds[head])}" if deeds.get(head) else f"- {name_of(head)}" for head in shown
-    ]
+    shown, more = found[:MOST], len(found) - MOST
+    if sum(bool(deeds.get(part.head)) for part in shown) * 2 <= len(shown):
+        return prose.ended(
+            f"In parts: {'; '.join(part.name for part in shown)}{f'; and {more} more' if more > 0 else ''}"
+        )
+    lines = [f"- {part.name}: {' '.join(deeds.get(part.head, ()))}".rstrip(": ") for part in shown]
     return "\n".join([*lines, f"- and {more} more"] if more > 0 else lines)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from transcripts.events import Event
 
+from . import prose
 from .shell import bare_command
+from .steps import Step
 
 _REPLY: Final = re.compile(
     r"\bgh (?:pr (?:comment|review)|issue comment|api\b(?=.*(?:replies|comments))(?=.*\s(?:-f|-F|--field"
@@ -20,7 +22,14 @@ _MUTATION: Final = re.compile(
 )
 _READS: Final = re.compile(r"\bgh (?:api\b.*(?:comments|reviews|reviewThreads)|pr view\b.*(?:comments|reviews))", re.S)
 _LOGIN: Final = re.compile(r'"(?:login|(?:last_)?author|user|reviewer)":\s*"([A-Za-z0-9][\w.-]*(?:\[bot\])?)"')
+_COMMENT: Final = re.compile(
+    r"(?:review )?(?:thread|comment|finding|remark|point|suggestion)s? #?\d[\d,&+ and]*"
+    r"(?:\([^)]{1,60}\))?\s*(?::|[–—-] )",
+    re.I,
+)
 NAMED: Final = 3
+MOST: Final = 6  # comments that are told
+LENGTH: Final = 220  # characters of one
 LONGEST: Final = 200_000  # characters of an answer that are read
 
 
@@ -35,6 +44,16 @@ def reply_in(command: str) -> str:
 def writers_in(command: str, result: Event) -> list[str]:
     """Who wrote the comments that this shell line shows."""
     return _LOGIN.findall(result.text[:LONGEST]) if _READS.search(command) else []
+
+
+def objections(steps: Sequence[Step]) -> list[str]:
+    """The comments of reviewers as the model took them up, one by one: "Thread 1 (Copilot): Only update …"."""
+    for step in steps:
+        found = [one.text for one in step.sentences if _COMMENT.match(one.text)]
+        if len(found) > 1:
+            more = [f"and {len(found) - MOST} more"] if len(found) > MOST else []
+            return [prose.clipped(text, LENGTH) for text in found[:MOST]] + more
+    return []
 
 
 def told(reply: str, writers: Iterable[str], own: Iterable[str]) -> str:

@@ -14,10 +14,12 @@ from .answers import Answer, answers
 from .git import Push
 from .lexical import words
 from .outline import FileWork, Line
-from .parts import listed, parts
+from .parts import Part, listed, parts
 from .prompts import Ask, kind_of, without_greeting
+from .reviews import objections
 from .said import (
     Report,
+    as_report,
     chosen,
     closing_statement,
     findings,
@@ -28,7 +30,7 @@ from .said import (
 from .troubles import tests_first, troubles
 from .turns import is_deed_turn, turns_of
 from .verbs import base_of, is_past
-from .wishes import is_log, said
+from .wishes import is_log, said, why_of
 from .work import Check, Work
 
 OUTCOME: Final = 260  # characters of what is reported in an outcome
@@ -59,9 +61,11 @@ def words_of(work: Work, title: str) -> tuple[str, Line | None]:
     if is_talk and (answering := findings(work)):
         results, found = answering[:1], answering[1:3] + found
     heads = [] if is_talk else parts(work.steps)
-    deeds = {head: _deeds_in(head, results) for head in heads}
+    deeds = {part.head: _deeds_in(part, results) for part in heads}
     listing = listed(heads, deeds) if heads else ""
-    is_list = "\n" in listing  # which tells all that was done
+    if is_list := "\n" in listing:  # which tells all that was done: the outcome is what the closing words add to it
+        listed_deeds = {text for texts in deeds.values() for text in texts}
+        results = [one for one in results if one.closing and one.last and one.text not in listed_deeds]
     outcome = _outcome(work, results if is_talk else _ending(results))
     cause = None if is_talk else root_cause(work)
     if cause and outcome and not says_the_same(cause.text, outcome.text):
@@ -80,15 +84,25 @@ def words_of(work: Work, title: str) -> tuple[str, Line | None]:
     trouble = _trouble(work, why[-2 if work.last - work.first >= LONG else -1 :])
     replies = _replies(answered, [*sentences, listing, trouble, outcome.text if outcome else ""])
     facts = _deeds(work)
-    if not replies and not is_list and len(told) < 2:
+    if not replies and (reason := _reason(work)):
+        replies = [f"Why: “{reason}”"]
+    elif not replies and not is_list and len(told) < 2:
         replies = [_asked(work, title, always=not (sentences or trouble or facts))]
-    return _in_paragraphs(" ".join(replies), " ".join(sentences), listing if is_list else "", trouble, facts), outcome
+    asked_for = "\n".join(f"- {text}" for text in objections(work.steps)) if work.reviewers else ""
+    lists = [asked_for, listing if is_list else ""]
+    return _in_paragraphs(" ".join(replies), *lists, " ".join(sentences), trouble, facts), outcome
 
 
-def _deeds_in(head: str, found: Sequence[Report]) -> list[str]:
-    """What was done in that part, as far as it fits."""
-    own = [replace(report, part="") for report in found if report.part == head]
-    return [report.text for report in chosen(own, 2, PART)]
+def _reason(work: Work) -> str:
+    prompt = next((step.prompt for step in work.steps if step.prompt), None)
+    return why_of(prompt) if prompt else ""
+
+
+def _deeds_in(part: Part, found: Sequence[Report]) -> list[str]:
+    """What was done in that part, as far as it fits, and what was wrong before."""
+    own = [replace(report, part="") for report in found if report.part == part.head]
+    told = [report.text for report in chosen(own, 2, PART)]
+    return [part.before, *told] if told and part.before and not as_report(part.before) else told
 
 
 def _told(
@@ -234,9 +248,13 @@ def _deeds(work: Work) -> str:
         parts.append(f"read {_names(sorted(work.files, key=lambda file: -file.times))}")
     if len(work.commits) > 1:
         parts.append(f"made {len(work.commits)} commits")
-    if checked := _checked([check for check in work.checks if check.passed is not None], work.failing):
+    known = [check for check in work.checks if check.passed is not None]
+    if checked := _checked([check for check in known if not check.by_person], work.failing):
         parts.append(checked)
-    return prose.ended(prose.sentence_case(_joined(parts))) if parts else ""
+    told = prose.ended(prose.sentence_case(_joined(parts))) if parts else ""
+    own = next((check for check in reversed(known) if check.by_person), None)
+    by_person = f"The person ran {own.command}, {'passing' if own.passed else 'failing'}." if own else ""
+    return f"{told} {by_person}".strip()
 
 
 def _checked(known: Sequence[Check], failing: Check | None) -> str:

@@ -58,6 +58,8 @@ _INVERTED: Final = re.compile(
 )
 _POINTERS: Final = frozenset({"it", "this", "that", "they", "these", "those"})
 _INTERJECTION: Final = re.compile(r"^(?:oh|ah|hm+|so|wait|but|and|also)\b[\s,]*", re.I)
+_REASON_FOR: Final = re.compile(r"(?:context|problem|background|motivation|symptoms?|why)\b", re.I)
+REASON: Final = 300  # characters of the reason for a plan
 _TO_A_PERSON: Final = re.compile(r"(?:ask|tell|remind|inform|let|give) (?:me|us)\b", re.I)
 _OF_IT: Final = re.compile(  # "does it?", "is that so?": nobody knows of what
     r"(?:(?:is|are|was|were|does|do|did|can|could|should|would|will|has|have)(?:n't)?"
@@ -74,6 +76,24 @@ def heading_of(prompt: Event) -> str:
     """The heading of a plan, as it stands there."""
     match = _HEADING.search(prompt.text[:600])
     return match[1] if match and (_PLAN.match(prompt.text.strip()) or prompt.text.lstrip().startswith("#")) else ""
+
+
+def why_of(prompt: Event) -> str:
+    """The reason that a plan gives for itself, below a heading such as "Context"; empty where there is none."""
+    if not heading_of(prompt):
+        return ""
+    told: list[str] = []
+    for sentence in prose.sentences(prompt.text):
+        if _REASON_FOR.match(sentence.section):
+            told.append(sentence.text)
+        elif told:
+            break
+    reason = ""
+    for text in told:
+        if len(reason) + len(text) > REASON:
+            break
+        reason = f"{reason} {text}".strip()
+    return reason
 
 
 def headings(prompt: Event) -> Iterator[str]:

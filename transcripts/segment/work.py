@@ -63,6 +63,7 @@ class Check:
     event: int
     passed: bool | None
     kinds: frozenset[str] = frozenset()  # all that the shell line checked
+    by_person: bool = False  # in the program's own shell
 
 
 @dataclass(slots=True)
@@ -213,6 +214,7 @@ def _of_person(events: Sequence[Event], number: int) -> Check | None:
     if shown.kind is not Kind.SYSTEM or not shown.text.startswith(_SHOWN) or not is_test(command):
         return None
     check = _check(command, number + 2, replace(shown, text=shown.text.partition(">")[2]))
+    check = replace(check, by_person=True)
     return check if check.passed is False or _TOLD.search(shown.text[-6000:]) else None
 
 

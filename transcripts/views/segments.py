@@ -48,7 +48,8 @@ WORDS: Final = {
     "open_questions": "open questions",
 }
 _MAIL: Final = re.compile(r'<a href="mailto:[^>]*>(.*?)</a>', re.S)
-_HAVE: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,9})")
+_HAVE: Final = re.compile(r"([0-9]{1,15})(?:-([0-9]{1,15}))?\.([0-9]{1,9})")
+MOST_HAD: Final = 50_000  # segments that a page may say that it has
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------
@@ -228,10 +229,23 @@ class Run:
     def preview(self) -> str:
         return " · ".join(row.title for row in self.rows)[:400]
 
+    @property
+    def shown(self) -> list[Row | Run | Kept]:
+        return without_had(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Segments one after another, also by their numbers in the database, that the page has as they are."""
+
+    first: Row
+    last: Row
+
 
 @dataclass(frozen=True, slots=True)
 class Had:
-    """What the page says that it has: the revision of each segment; and what it wants anew all the same."""
+    """What the page says that it has: the revision of each segment ("7.2", or "7-9.2" for three of them); and what it
+    wants anew all the same."""
 
     revisions: dict[int, int]
     again: frozenset[int]
@@ -239,7 +253,10 @@ class Had:
     @classmethod
     def of(cls, request: HttpRequest) -> Had:
         asked = request.POST if request.method == "POST" else request.GET
-        revisions = {int(pk): int(revision) for pk, revision in _HAVE.findall(asked.get("have", ""))}
+        revisions: dict[int, int] = {}
+        for first, last, revision in _HAVE.findall(asked.get("have", "")):
+            numbers = range(int(first), int(last or first) + 1)[: max(0, MOST_HAD - len(revisions))]
+            revisions.update(dict.fromkeys(numbers, int(revision)))
         return cls(revisions, frozenset(int(pk) for pk in re.findall(r"[0-9]{1,15}", asked.get("again", ""))))
 
     def has(self, row: Row) -> bool:
@@ -296,7 +313,7 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
         "brief": brief,
         "names": references.resolve(request.identity, brief, said) if brief else None,
         "rows": rows,
-        "arranged": arranged,
+        "arranged": without_had(arranged),
         "reviewed": sum(1 for row in rows if row.segment.reviewed_at),
         "has_project": outlines.project_of(session) is not None or not Project.objects.exists(),
         "can_give_brief": request.identity.may_write and (session.brief is None or session.is_probable),
@@ -427,6 +444,21 @@ def arrange(rows: Sequence[Row], opened: str = "") -> list[Row | Run]:
             arranged.append(row)
     close()
     return arranged
+
+
+def without_had(rows: Iterable[Row | Run]) -> list[Row | Run | Kept]:
+    """What stands on the page, with one empty place for neighbours that it has: hundreds of them are a long answer."""
+    found: list[Row | Run | Kept] = []
+    for row in rows:
+        if not isinstance(row, Row) or not row.is_had:
+            found.append(row)
+            continue
+        before = found[-1] if found else None
+        if isinstance(before, Kept) and before.last.segment.pk + 1 == row.segment.pk:
+            found[-1] = Kept(before.first, row)
+        else:
+            found.append(Kept(row, row))
+    return found
 
 
 def _may_fold(row: Row) -> bool:

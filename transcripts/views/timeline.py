@@ -2,7 +2,8 @@
 
 Across the page go the events, each as wide as any other: a night without one would leave no room for the day's work.
 Places are percentages, so that the picture fits any width without stretching its letters. However long the session,
-the picture is small: the area has ``POINTS`` places at most, and marks of a kind that would cover each other are one.
+the picture is small: the area has ``POINTS`` places at most, marks of a kind that would cover each other are one, and
+so are the bands of neighbours where there are more than ``BANDS``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from transcripts.windows import window_of
 
 POINTS: Final = 400
 SLOTS: Final = 250  # places at which marks of one kind can stand
+BANDS: Final = 400
 PAUSE: Final = 30 * 60 * 1000  # ms without an event that are shown
 MOST_PAUSES: Final = 40
 ROOM: Final = 2.4  # percent of the width in which a number can be read on a wide page
@@ -126,7 +128,7 @@ def draw(
     total = max([happened.total, *(one.last for one in segments)], default=0)
     if not total:
         return Picture()
-    made = Picture(bands=[_band(one, total) for one in segments])
+    made = Picture(bands=[_band(some, total) for some in _neighbours(segments, total)])
     made.marks = _marks(happened, total, commits or {})
     window = window_of(program, window, max((tokens for _, tokens in happened.context), default=0))
     made.area, made.edge, made.told = _context(happened.context, total, window)
@@ -164,11 +166,27 @@ def look(blocks: Iterable[tuple[int, Index]]) -> Happened:
     return found
 
 
-def _band(one: Spoken, total: int) -> Band:
-    x, width = 100 * (one.first - 1) / total, 100 * (one.last - one.first + 1) / total
+def _neighbours(segments: Sequence[Spoken], total: int) -> list[list[Spoken]]:
+    """Segments that share a band: each its own, unless there are so many that most would be thinner than a dot."""
+    thin = total / BANDS if len(segments) > BANDS else 0
+    found: list[list[Spoken]] = []
+    for one in segments:
+        if found and found[-1][-1].last - found[-1][0].first + 1 < thin:
+            found[-1].append(one)
+        else:
+            found.append([one])
+    return found
+
+
+def _band(some: Sequence[Spoken], total: int) -> Band:
+    first, last = some[0], some[-1]
+    x, width = 100 * (first.first - 1) / total, 100 * (last.last - first.first + 1) / total
     room = "narrow" if width >= MORE_ROOM else "wide" if width >= ROOM else ""
-    phase = one.phase if one.phase in PHASES else "other"
-    return Band(one.position, _say(x), _say(width), _say(x + width / 2), phase, one.status, one.says, room)
+    phase = max(some, key=lambda one: one.last - one.first).phase
+    phase = phase if phase in PHASES else "other"
+    status = next((one.status for one in some if one.status != "done"), "done")
+    says = first.says if len(some) == 1 else f"{first.position} to {last.position}, the first: {first.says}"
+    return Band(first.position, _say(x), _say(width), _say(x + width / 2), phase, status, says, room)
 
 
 def _marks(happened: Happened, total: int, commits: dict[int, list[str]]) -> list[Mark]:
