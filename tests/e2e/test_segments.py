@@ -287,6 +287,15 @@ def test_two_hundred_segments_stay_quick(page: Page, flower: Flower, faults: Fau
     assert page.locator("[data-band]").count() == 200
     took = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
     assert took < 10_000
+    order = "[...document.querySelectorAll('[data-segment]')].map(one => one.dataset.segment).join()"
+    before = page.evaluate(order)
+    with page.expect_response(re.compile(r"segments/\?have=")) as asked:
+        made.do(f"outlines.edit(row({made.segments[99]}), 'title', 'Renamed meanwhile', actor=actor)")
+    assert len(asked.value.url) < 400, "what the page has is said in ranges"
+    assert asked.value.text().count("data-revision") == 2, "the list itself, and one segment"
+    expect(made.segment(page, 100)).to_contain_text("Renamed meanwhile")
+    assert page.evaluate(order) == before
+    expect(made.segment(page, 200).locator(".n")).to_have_text("200/200")
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1360), ("dark", 380)])
