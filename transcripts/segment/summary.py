@@ -48,54 +48,57 @@ _TRUNKS: Final = ("main", "master", "trunk", "develop")  # where a push is seen 
 def words_of(work: Work, title: str) -> tuple[str, Line | None]:
     """Summary and outcome of one segment.
 
-    The summary in its order: what was asked and answered, the parts, the cause, what was done, why checks failed on the
-    way, and the facts.
+    The summary in its order: the reason, or what was asked and answered; what reviewers asked for; the parts, or the
+    cause and what was done; why checks failed on the way; and the facts.
     """
     why = troubles(work)
-    found = [one for one in reports(work) if not any(text.rstrip(".").lower() in one.text.lower() for text in why)]
     answered = answers(work)
+    is_talk, results, found = _reported(work, why, is_answered=bool(answered))
+    listing, in_list = ("", set[str]()) if is_talk else _parts_listed(work, results)
+    if in_list:  # all that was done: the outcome is what the closing words add to it
+        results = [one for one in results if one.closing and one.last and one.text not in in_list]
+    outcome = _outcome(work, results if is_talk else _ending(results))
+    cause = None if is_talk else root_cause(work)
+    if cause and (outcome is None or says_the_same(cause.text, outcome.text)):
+        cause = None
+    if cause:
+        found = [report for report in found if not says_the_same(cause.text, report.text)]
+        why = [text for text in why if not says_the_same(text, cause.text)]
+    most, least = (1, 0) if cause else (2, 0 if is_talk else 1)
+    told = [] if in_list else list(chosen(_but(found, outcome, title), most, SUMMARY, _parts_of(results, outcome)))
+    told = told if told or in_list else list(chosen(found, least, SUMMARY))
+    done = [*([cause.text] if cause else []), *(report.text for report in told)]
+    if listing and not in_list:
+        done.insert(0, listing)
+    if not done and not work.changed and not outcome and (statement := closing_statement(work)):
+        done = [statement[0]]
+    trouble = _trouble(work, why)
+    facts = _deeds(work)
+    asked = _replies(answered, [*done, listing, trouble, outcome.text if outcome else ""]) or _reason(work)
+    if not asked and not in_list and len(told) < 2:
+        asked = _asked(work, title, always=not (done or trouble or facts))
+    lists = [_objections(work), listing if in_list else ""]
+    return _in_paragraphs(asked, *lists, " ".join(done), trouble, facts), outcome
+
+
+def _reported(work: Work, why: Sequence[str], *, is_answered: bool) -> tuple[bool, list[Report], list[Report]]:
+    """Was there nothing but talk; what was reported or found out; and the same with what commits tell."""
+    found = [one for one in reports(work) if not any(text.rstrip(".").lower() in one.text.lower() for text in why)]
     results = [report for report in found if not report.subject]
-    if answered and not work.changed:  # the commit then ends what was done, and told, before
+    if is_answered and not work.changed:  # a commit then ends what was done, and told, before
         found = results
     is_talk = _is_talk(work, results)
     if is_talk and (answering := findings(work)):
         results, found = answering[:1], answering[1:3] + found
-    heads = [] if is_talk else parts(work.steps)
-    deeds = {part.head: _deeds_in(part, results) for part in heads}
-    listing = listed(heads, deeds) if heads else ""
-    if is_list := "\n" in listing:  # which tells all that was done: the outcome is what the closing words add to it
-        listed_deeds = {text for texts in deeds.values() for text in texts}
-        results = [one for one in results if one.closing and one.last and one.text not in listed_deeds]
-    outcome = _outcome(work, results if is_talk else _ending(results))
-    cause = None if is_talk else root_cause(work)
-    if cause and outcome and not says_the_same(cause.text, outcome.text):
-        found = [report for report in found if not says_the_same(cause.text, report.text)]
-    else:
-        cause = None
-    told = [] if is_list else _told(found, results, outcome, title, (1, 0) if cause else (2, 0 if is_talk else 1))
-    sentences = [report.text for report in told]
-    if cause:
-        sentences.insert(0, cause.text)
-    if listing and not is_list:
-        sentences.insert(0, listing)
-    if not sentences and not work.changed and not outcome and (statement := closing_statement(work)):
-        sentences = [statement[0]]
-    why = [text for text in why if cause is None or not says_the_same(text, cause.text)]
-    trouble = _trouble(work, why[-2 if work.last - work.first >= LONG else -1 :])
-    replies = _replies(answered, [*sentences, listing, trouble, outcome.text if outcome else ""])
-    facts = _deeds(work)
-    if not replies and (reason := _reason(work)):
-        replies = [f"Why: “{reason}”"]
-    elif not replies and not is_list and len(told) < 2:
-        replies = [_asked(work, title, always=not (sentences or trouble or facts))]
-    asked_for = "\n".join(f"- {text}" for text in objections(work.steps)) if work.reviewers else ""
-    lists = [asked_for, listing if is_list else ""]
-    return _in_paragraphs(" ".join(replies), *lists, " ".join(sentences), trouble, facts), outcome
+    return is_talk, results, found
 
 
-def _reason(work: Work) -> str:
-    prompt = next((step.prompt for step in work.steps if step.prompt), None)
-    return why_of(prompt) if prompt else ""
+def _parts_listed(work: Work, results: Sequence[Report]) -> tuple[str, set[str]]:
+    """The parts in a list or a sentence, and the texts of the reports that stand in the list."""
+    found = parts(work.steps)
+    deeds = {part.head: _deeds_in(part, results) for part in found}
+    listing = listed(found, deeds) if found else ""
+    return listing, {text for texts in deeds.values() for text in texts} if "\n" in listing else set()
 
 
 def _deeds_in(part: Part, found: Sequence[Report]) -> list[str]:
@@ -105,13 +108,14 @@ def _deeds_in(part: Part, found: Sequence[Report]) -> list[str]:
     return [part.before, *told] if told and part.before and not as_report(part.before) else told
 
 
-def _told(
-    found: Sequence[Report], results: Sequence[Report], outcome: Line | None, title: str, most_least: tuple[int, int]
-) -> list[Report]:
-    """The reports that stand in the summary: those that the outcome does not tell, or else so many of all."""
-    most, least = most_least
-    told = list(chosen(_but(found, outcome, title), most, SUMMARY, _parts_of(results, outcome)))
-    return told or list(chosen(found, least, SUMMARY))
+def _reason(work: Work) -> str:
+    prompt = next((step.prompt for step in work.steps if step.prompt), None)
+    reason = why_of(prompt) if prompt else ""
+    return f"Why: “{reason}”" if reason else ""
+
+
+def _objections(work: Work) -> str:
+    return "\n".join(f"- {text}" for text in objections(work.steps)) if work.reviewers else ""
 
 
 def _in_paragraphs(*groups: str) -> str:
@@ -122,7 +126,8 @@ def _in_paragraphs(*groups: str) -> str:
 
 
 def _trouble(work: Work, why: Sequence[str]) -> str:
-    quoted = " ".join(f"“{text}”" for text in why)
+    count = 2 if work.last - work.first >= LONG else 1
+    quoted = " ".join(f"“{text}”" for text in why[-count:])
     first = tests_first(work)
     told = [f"Tests came first: “{first}”" if first else "", f"Checks failed on the way: {quoted}" if quoted else ""]
     return " ".join(filter(None, told))
@@ -136,10 +141,10 @@ def _is_talk(work: Work, results: Sequence[Report]) -> bool:
     return not is_deed_turn(turns[-1]) or not any(_is_strong(one) for one in results if one.closing)
 
 
-def _replies(answered: Sequence[Answer], told: Sequence[str]) -> list[str]:
+def _replies(answered: Sequence[Answer], told: Sequence[str]) -> str:
     """The last questions that were answered here, with their answers, as far as these were not told."""
     found = [one for one in answered if not any(says_the_same(one.text, text) for text in told if text)]
-    return [f"Was asked: “{one.question}” Answered: “{one.text}”" for one in found[-REPLIES:]]
+    return " ".join(f"Was asked: “{one.question}” Answered: “{one.text}”" for one in found[-REPLIES:])
 
 
 def _is_strong(report: Report) -> bool:
