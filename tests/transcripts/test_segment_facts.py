@@ -353,6 +353,19 @@ def test_a_check_that_the_person_ran_is_told_as_theirs():
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("ruff check .", "ruff check"),
+        ("ruff format . && ruff check .", "ruff check"),
+        ("ruff check . && pytest -q", "the checks"),
+    ],
+)
+def test_a_check_is_named_where_it_was_one(command, named):
+    log = Log().ask("Draw the map").say("I draw.").edit("map.py").run(command, result="All checks passed")
+    assert f"ran {named}, passing." in only(log.say("I've drawn it.")).summary
+
+
 PLAN = """Implement the following plan:
 
 # Ships on the map

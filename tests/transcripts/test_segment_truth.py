@@ -320,6 +320,42 @@ def test_an_offer_is_a_next_step_that_is_called_so():
     assert texts(one.next_steps) == ["Print the map for the pilots (offered)."]
 
 
+@pytest.mark.parametrize(
+    ("offer", "then", "told"),
+    [
+        (
+            "Want me to file a ticket for that?",
+            "Draw the depths",
+            ["File a ticket (offered): “Ships sail through rocks there.”"],
+        ),
+        ("Should I open an issue on the rocks?", "Draw the depths", ["Open an issue on the rocks (offered)."]),
+        ("Want me to file a ticket for that?", "yes please", []),
+        ("Want me to print the map for the pilots?", "Draw the depths", []),  # nobody wanted it, and it is over
+    ],
+)
+def test_an_offer_to_note_something_stays_a_next_step_until_somebody_takes_it(offer, then, told):
+    log = (
+        Log()
+        .ask("Draw the map")
+        .say("I draw.")
+        .edit("map.py")
+        .say(f"I've drawn it. Ships sail through rocks there. {offer}")
+    )
+    log.ask(then).say("I go on.").edit("map.py")
+    assert texts(only(log.say("I've drawn the depths of the harbour.")).next_steps) == told
+
+
+def test_what_the_model_chose_to_leave_stands_with_the_words_that_overrule_it():
+    log = Log().ask("Rename the harbour").say("I rename it.").edit("map.py")
+    log.say("The others are older. I'll leave those alone since nobody asked.").edit("chart.py")
+    log.add(Kind.SYSTEM, "can we rename them all?", data={"queued": True})
+    log.say("You want other names for all of the harbours.").edit("map.py")
+    assert texts(only(log.say("I've renamed all the harbours.")).key_decisions) == [
+        "Asked meanwhile: “can we rename them all?” Before that the model had said: "
+        "“I'll leave those alone since nobody asked.”"
+    ]
+
+
 def test_a_long_summary_stands_in_paragraphs_and_a_short_one_in_one():
     def summary_with(ships: str) -> str:
         log = (

@@ -19,6 +19,7 @@ from .wishes import bare, heading_of
 from .work import Work
 
 LENGTH: Final = 240  # characters of a line
+LOOKED_BACK: Final = 3  # answers before people's words
 RULE_WORDS: Final = 60  # of a prompt that may state a rule; a longer one is an order, or pasted
 
 _DECIDED: Final = re.compile(
@@ -68,6 +69,9 @@ _WILL_NOT: Final = re.compile(
     r" (?P<what>(?P<verb>\w+) .+)",
     re.I,
 )
+_LEAVES: Final = re.compile(
+    r"(?:so |but |and )?i(?:'ll| will|'m going to| would)? (?:leave|leaving|keep|skip) (?!you\b)", re.I
+)
 _REASON: Final = re.compile(r"\b(?:because|since|as (?:it|that|this|the)|per|so that|to avoid|to keep)\b", re.I)
 _PROGRESS: Final = re.compile(r"\b(?:i'm|am|i am) (?:now |also )?\w+ing\b", re.I)
 _OPTION: Final = re.compile(r"^\s*\**(?:option )?([0-9a-d])\**[.):]\**\s+(.+)$", re.M | re.I)
@@ -112,7 +116,18 @@ def _of_remarks(work: Work) -> Iterator[Line]:
                 what = _named(calls.get(event.call), calls.values())
                 yield Line(_quoting(f"Did not allow {what}", _first(told)), number + 1)
         elif (told := said_meanwhile(work.events, number)) and _is_asked_for(told):
-            yield Line(f"{_quoting('Asked meanwhile', _first(told))}{_meant(work, number, told)}", number + 1)
+            after = _left_before(work, number) or _meant(work, number, told)
+            yield Line(f"{_quoting('Asked meanwhile', _first(told))}{after}", number + 1)
+
+
+def _left_before(work: Work, number: int) -> str:
+    """What the model had just chosen to leave as it is, which people's words then may overrule."""
+    spoken = [step for step in work.steps if step.answer and step.answer <= number and step.text.strip()][-LOOKED_BACK:]
+    for step in reversed(spoken):
+        for one in reversed(step.sentences):
+            if _LEAVES.match(one.text) and len(one.text.split()) <= 40:
+                return f" Before that the model had said: “{prose.clipped(one.text, 160)}”"
+    return ""
 
 
 def _meant(work: Work, number: int, told: str) -> str:

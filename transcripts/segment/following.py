@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 from . import prose
@@ -60,6 +61,10 @@ _OFFER: Final = re.compile(
     r"|ready (?:for me )?to) (?P<what>.+)\?$",
     re.I,
 )
+_NOTES: Final = re.compile(
+    r"(?:file|open|create|raise|log|add|write)\b.{0,40}\b(?:ticket|issue|bug report|task|to-?do)\b", re.I
+)
+_FOR_IT: Final = re.compile(r" (?:for|about|on) (?:it|this|that|them|these|those)$", re.I)
 _IT_AS_PULL: Final = re.compile(r"(mark|merge|open|close|request|make) (?:it|this) ?(.*)", re.I)
 _AND: Final = re.compile(r"^(?:(?:and|also|so|yes|no|plus)\b,?\s+)+", re.I)
 _BACK: Final = re.compile(r"(?:but|that|this|it|they|these|those|which|there)(?:'s|\b)", re.I)
@@ -84,9 +89,11 @@ def next_steps(work: Work, *, is_last: bool) -> list[Line]:
     for step in spoken[-1:]:
         found += [Line(prose.ended(text), step.answer) for text in _announced(step.sentences, number)]
     found += _put_off_by_people(work)
-    for turn in turns_of(work.steps)[:-1]:
+    for turn, following in pairwise(turns_of(work.steps)):
         for step in [step for step in turn if step.text.strip()][-1:]:
             found += [Line(prose.ended(text), step.answer) for text in _put_off(step.sentences)]
+            if following[0].prompt and kind_of(following[0].prompt.text) is not Ask.CONSENT:
+                found += [Line(prose.ended(text), step.answer) for text in _offers_to_note(step.sentences)]
     if work.push and not work.push.went_through:
         why = f": {prose.clipped(work.push.why, 100)}" if work.push.why else ""
         text = f"Push {work.push.branch or 'the branch'} again, which was rejected{why}"
@@ -139,6 +146,15 @@ def _put_off(sentences: Sequence[prose.Sentence]) -> Iterator[str]:
         is_whole = 4 <= len(text.split()) <= 40 and not text.endswith("?") and not _BACK.match(text)
         if is_whole and _LATER.search(text) and not _OWN_ACT.match(text):
             yield _order(text)
+
+
+def _offers_to_note(sentences: Sequence[prose.Sentence]) -> Iterator[str]:
+    """ "Want me to file a ticket for that?" at the end of a turn, with the sentence before, which says for what."""
+    offer = _OFFER.match(_AND.sub("", sentences[-1].text)) if sentences else None
+    if offer and _NOTES.match(offer["what"]):
+        what, pointed = _FOR_IT.subn("", offer["what"])
+        before = sentences[-2].text if pointed and len(sentences) > 1 else ""
+        yield f"{_shaped(what)}{OFFERED}" + (f": “{prose.clipped(before, 160)}”" if before else "")
 
 
 def _announced(sentences: Sequence[prose.Sentence], number: str) -> Iterator[str]:

@@ -266,7 +266,7 @@ def _checked(known: Sequence[Check], failing: Check | None) -> str:
     """ "ran go test 4 times, at last passing"; a check is named where all were the same."""
     if not known:
         return ""
-    names = {check.command for check in known}
+    names = {check.command if len(check.kinds - {"formatting"}) < 2 else "" for check in known}
     name = names.pop() if len(names) == 1 else ""
     if not failing and not known[-1].passed:  # it failed, and something else showed later that it was dealt with
         return f"ran {name or 'the checks'}{f' {len(known)} times' if len(known) > 1 else ''}"
