@@ -16,14 +16,22 @@ def outline(number: int) -> None:
 
 
 @shared_task
+def renew(number: int) -> None:
+    """Word an outline anew that older rules worded."""
+    outlining.renew(number)
+
+
+@shared_task
 def reword(number: int) -> None:
     rewording.reword(number)
 
 
 @shared_task
 def sweep() -> None:
-    """What lost wake-ups left behind, and sessions that have been quiet for long enough to be worded."""
+    """What lost wake-ups left behind, outlines of older rules, and sessions that are quiet enough to be worded."""
     for number in outlining.behind():
         live.kick("transcripts.tasks.outline", number)
+    for number in outlining.outdated():
+        live.kick("transcripts.tasks.renew", number)
     for number in rewording.due():
         live.kick("transcripts.tasks.reword", number)

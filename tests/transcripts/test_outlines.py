@@ -14,7 +14,10 @@ from flower.errors import Conflict, Invalid, NotFound
 from tests import factories
 from tests.transcripts import stored
 from tests.transcripts.building import Log
+from transcripts import tasks
 from transcripts.models import Segment, SegmentUse, Session
+from transcripts.segment import RULES
+from transcripts.segment.ranges import described_again
 from transcripts.services import outlines, outlining
 
 pytestmark = pytest.mark.django_db
@@ -523,3 +526,82 @@ def test_what_cannot_be_used_is_refused(briefed, mike):
     with pytest.raises(Conflict, match="no brief"):
         outlines.use(row, "open_questions", "Which data?", actor=mike)
     assert not SegmentUse.objects.exists()
+
+
+# --- words of older rules ---------------------------------------------------------------------------------------------
+
+
+def aged(session: Session) -> Session:
+    """As older rules left it."""
+    session.segments.update(title="Old words", summary="Old words", outcome=None)
+    Session.objects.filter(pk=session.pk).update(rules=RULES - 1)
+    return Session.objects.get(pk=session.pk)
+
+
+def test_what_older_rules_worded_is_worded_anew_between_the_same_borders(session):
+    words = list(session.segments.order_by("position").values_list("title", "summary", "first", "last", "is_settled"))
+    assert outlining.outdated() == [], "it was made by the rules of today"
+    revision = aged(session).outline_revision
+    assert outlining.outdated() == [session.pk]
+    assert outlining.renew(session.pk)
+    assert (
+        list(session.segments.order_by("position").values_list("title", "summary", "first", "last", "is_settled"))
+        == words
+    )
+    assert outlining.outdated() == []
+    session.refresh_from_db()
+    assert session.outline_revision == revision + 1, "open pages hear of it"
+    assert not outlining.renew(session.pk)
+
+
+def test_what_people_or_a_model_worded_stays_when_rules_change(session, mike):
+    first, second, third, fourth = session.segments.order_by("position")
+    aged(session)
+    outlines.edit(first, "title", "My words", actor=mike)
+    outlines.review(second, True, actor=mike)
+    outlines.comment(third, "So this was it.", actor=mike)
+    Segment.objects.filter(pk=fourth.pk).update(how=Segment.How.MODEL)
+    assert not outlining.renew(session.pk)
+    assert set(session.segments.values_list("title", flat=True)) == {"Old words"}
+    assert outlining.outdated() == []
+
+
+def test_a_session_that_grows_while_it_is_worded_anew_is_tried_again(session, mike, monkeypatch):
+    aged(session)
+
+    def slowly(*given):
+        outlines.review(session.segments.first(), True, actor=mike)
+        return described_again(*given)
+
+    monkeypatch.setattr(outlining, "described_again", slowly)
+    assert not outlining.renew(session.pk)
+    assert outlining.outdated() == [session.pk]
+    monkeypatch.undo()
+    assert outlining.renew(session.pk)
+
+
+def test_an_outline_that_cannot_be_worded_anew_is_tried_once(session, monkeypatch):
+    aged(session)
+    monkeypatch.setattr(outlining, "described_again", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        outlining.renew(session.pk)
+    assert outlining.outdated() == []
+
+
+def test_borders_that_are_no_more_are_left_alone(session):
+    aged(session)
+    row = session.segments.order_by("position")[1]
+    Segment.objects.filter(pk=row.pk).update(first=row.first + 2)  # inside a step
+    assert outlining.renew(session.pk)
+    row.refresh_from_db()
+    assert row.title == "Old words" and session.segments.filter(title="Old words").count() == 1
+
+
+def test_the_sweep_words_anew_what_is_outdated(session, monkeypatch):
+    kicked = []
+    monkeypatch.setattr(live, "kick", lambda task, *given: kicked.append((task, *given)))
+    aged(session)
+    tasks.sweep()
+    assert kicked == [("transcripts.tasks.renew", session.pk)]
+    tasks.renew(session.pk)
+    assert not session.segments.filter(title="Old words").exists()

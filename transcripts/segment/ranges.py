@@ -24,6 +24,28 @@ def describe(events: Sequence[Event], first: int, last: int, taken: Container[st
     return described(events, steps, at, end, calls, taken)
 
 
+def described_again(events: Sequence[Event], segments: Sequence[Segment], name: str = "") -> list[Segment | None]:
+    """Each of these with the words that the rules of today make, between the same borders.
+
+    None where the events have no such borders (any more). ``name``: the program's own name for the session.
+    """
+    steps = steps_of(events)
+    begin = {step.first + 1: number for number, step in enumerate(steps)}
+    end = {step.end: number + 1 for number, step in enumerate(steps)}
+    calls = {event.call: event for event in events if event.kind is Kind.CALL and event.call}
+    found: list[Segment | None] = []
+    taken = set[str]()
+    for one in segments:
+        if one.first not in begin or one.last not in end or begin[one.first] >= end[one.last]:
+            found.append(None)
+            continue
+        made = described(events, steps, begin[one.first], end[one.last], calls, taken, name)
+        made.first_line, made.last_line, made.settled = one.first_line, one.last_line, one.settled
+        taken.add(made.title.casefold())
+        found.append(made)
+    return found
+
+
 def starts(events: Sequence[Event]) -> list[int]:
     """The numbers of the events at which a step begins: where a segment may begin."""
     return [step.first + 1 for step in steps_of(events)]

@@ -9,6 +9,8 @@ A row whose events are gone goes too; what people did with it is kept aside unti
 
 Of a long session only the end is read again: its settled beginning stands in the rows (``_skipped``).
 
+What rules worded before they were changed is worded anew (``renew``), save where people did something with it.
+
 Every write names the ``outline_revision`` that it began from: of two writers at once, the later one looks again.
 """
 
@@ -30,8 +32,9 @@ from flower.errors import Conflict
 from transcripts import blocks, naming
 from transcripts.events import Event, Facts, Usage, Verb
 from transcripts.models import Aside, Block, Segment, Session
-from transcripts.segment import CommitMade, FileWork, Line, Phase, Status, segment
+from transcripts.segment import RULES, CommitMade, FileWork, Line, Phase, Status, segment
 from transcripts.segment import Segment as Made
+from transcripts.segment.ranges import described_again
 from transcripts.services import aside
 
 LONG: Final = 3_000  # events of a beginning from which on it is worth not to read it again
@@ -125,6 +128,40 @@ def is_behind(number: int) -> bool:
     return Session.objects.filter(pk=number).exclude(outlined=F("events")).exists()
 
 
+def outdated(limit: int = 5) -> list[int]:
+    """Sessions that older rules worded, those that were active last first."""
+    rows = Session.objects.filter(rules__lt=RULES, outlined=F("events"), events__gt=0).order_by("-active_at")
+    return list(rows.values_list("pk", flat=True)[:limit])
+
+
+def renew(number: int) -> bool:
+    """Word the segments of a session by the rules of today. Returns whether anything changed.
+
+    Borders stay; so does what a model worded, and what people did something with. It is tried once.
+    """
+    session = Session.objects.filter(pk=number, rules__lt=RULES, outlined=F("events")).first()
+    if session is None:
+        return False
+    Session.objects.filter(pk=number).update(rules=RULES)  # at once: what fails would fail every few seconds
+    rows = list(session.segments.order_by("position").prefetch_related("comments", "uses"))
+    made = described_again(events_of(session), [made_of(row) for row in rows], session.title)
+    fresh = {
+        row.pk: one
+        for row, one in zip(rows, made, strict=True)
+        if one and row.how == Segment.How.RULES and not aside.is_touched(row)
+    }
+    before = {row.pk: row.revision for row in rows}
+    with transaction.atomic():
+        locked = Session.objects.select_for_update().get(pk=number)
+        if (locked.outline_revision, locked.outlined) != (session.outline_revision, session.outlined):
+            Session.objects.filter(pk=number).update(rules=session.rules)  # it grew, or somebody wrote: later
+            return False
+        for row in rows:
+            if row.pk in fresh:
+                put(locked, row, fresh[row.pk], row.position)
+        return _announce(locked, before)
+
+
 def replace(session: Session, found: Sequence[Made], *, how: str, but: Container[str]) -> None:
     """Put other segments in the place of what is there, worded as ``how`` says, save those with the keys ``but``.
 
@@ -208,9 +245,11 @@ def _store(
         if rows:  # their first events begin no segment any more: the log was rewritten, or the open end cut anew
             locked.segments.filter(pk__in=[row.pk for row in rows.values()]).delete()
         locked.outlined, locked.outlined_at = upto, timezone.now()
+        if not before:
+            locked.rules = RULES
         of_agents = locked.made_commits.exclude(file__agent="").values("sha").distinct().count()
         locked.commits = sum(len(one.commits) for one in found) + of_agents
-        locked.save(update_fields=["outlined", "outlined_at", "commits"])
+        locked.save(update_fields=["outlined", "outlined_at", "rules", "commits"])
         return _announce(locked, before)
 
 
