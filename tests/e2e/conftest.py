@@ -120,7 +120,7 @@ def _code(flower: Flower) -> str:
         return code
     source = (
         "from briefs.models import Actor; from briefs.services import actors; "
-        "print(actors.issue_entry_code(Actor.objects.filter(kind='operator').first()))"
+        "print(actors.issue_entry_code(Actor.objects.filter(kind='operator').order_by('pk').first()))"
     )
     (code,) = flower.manage(["shell", "-v", "0", "-c", source])
     flower.codes.append(code)

@@ -214,13 +214,13 @@ def test_ones_own_note_is_shown_in_spite_of_the_filter(page: Page, flower, other
     mine = page.locator("#trace .entry").first
     expect(mine).to_contain_text("my own note")
     expect(mine).to_contain_text("hidden by the filter")
-    expect(count).to_have_text("1 of 4 entries")
+    expect(count).to_have_text("1 of 5 entries")  # the person joined, and wrote
     flower.call(other, "brief_append", brief=brief, body="one more comment", kind="comment")
-    expect(count).to_have_text("2 of 5 entries")
+    expect(count).to_have_text("2 of 6 entries")
     mine = page.locator("#trace .entry", has_text="my own note")
     mine.get_by_role("link", name="show all").click()
     expect(page).to_have_url(re.compile(rf"/briefs/{brief}/#trace-panel$"))
-    expect(page.locator("#trace .entry")).to_have_count(5)
+    expect(page.locator("#trace .entry")).to_have_count(6)
 
 
 def test_the_tab_is_called_as_the_brief_is(page: Page, flower, other: str, brief: int):

@@ -16,7 +16,7 @@ from tests.transcripts import stored
 from tests.transcripts.building import Log
 from transcripts import tasks
 from transcripts.models import Segment, SegmentUse, Session
-from transcripts.segment import RULES
+from transcripts.rules import RULES
 from transcripts.segment.ranges import described_again
 from transcripts.services import outlines, outlining
 

@@ -79,7 +79,6 @@ class Segment:
 HORIZON: Final = 40  # steps after a segment's end from which on nothing that comes may change it
 TITLE: Final = 80  # characters
 FEWEST, MOST = 3, 12  # words of a title
-RULES: Final = 1  # raised when the words that rules make have changed: older outlines are then worded anew
 OFFERED: Final = " (offered)"  # behind a next step that the model only offered
 MOST_LINES: Final = 4  # of a kind in a segment: few and right rather than many
 _WORDS: Final = re.compile(r"\w+")

@@ -32,7 +32,8 @@ from flower.errors import Conflict
 from transcripts import blocks, naming
 from transcripts.events import Event, Facts, Usage, Verb
 from transcripts.models import Aside, Block, Segment, Session
-from transcripts.segment import RULES, CommitMade, FileWork, Line, Phase, Status, segment
+from transcripts.rules import RULES
+from transcripts.segment import CommitMade, FileWork, Line, Phase, Status, segment
 from transcripts.segment import Segment as Made
 from transcripts.segment.ranges import described_again
 from transcripts.services import aside
@@ -245,11 +246,9 @@ def _store(
         if rows:  # their first events begin no segment any more: the log was rewritten, or the open end cut anew
             locked.segments.filter(pk__in=[row.pk for row in rows.values()]).delete()
         locked.outlined, locked.outlined_at = upto, timezone.now()
-        if not before:
-            locked.rules = RULES
         of_agents = locked.made_commits.exclude(file__agent="").values("sha").distinct().count()
         locked.commits = sum(len(one.commits) for one in found) + of_agents
-        locked.save(update_fields=["outlined", "outlined_at", "rules", "commits"])
+        locked.save(update_fields=["outlined", "outlined_at", "commits"])
         return _announce(locked, before)
 
 
