@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.transcripts.building import Log, only, outcome, texts
@@ -464,6 +466,28 @@ def test_to_ask_for_comments_is_no_reply():
     assert "eplied" not in reviewed("{}", reply=query)
     assert "eplied" in reviewed("{}", reply=query.replace("comments {", "addPullRequestReviewThreadReply {"))
     assert "ann" not in reviewed('{"author": "ann"}', command="cat comments.json")  # anybody's file
+
+
+@pytest.mark.parametrize("command", ["gh api graphql " * 20_000, "gh api x -f " * 20_000, "gh pr view " * 20_000])
+def test_a_huge_command_is_looked_at_in_no_time(command):
+    begun = time.monotonic()
+    reviewed("[]", command=command, reply=command)
+    assert time.monotonic() - begun < 10  # a hang, not a speed
+
+
+def test_a_call_that_was_tried_before_is_refused_once_more():
+    def refused(first: str) -> list[str]:
+        log = Log().ask("Draw the map").say("I draw.").edit("map.py").run(first, result="3 passed").say("Again.")
+        words = "The user doesn't want to proceed with this tool use. The user said:\nenough of it"
+        log.call(
+            "Bash", command="go test ./... | wc -l", data={"description": "Count the tests"}, result=words, error=True
+        )
+        return texts(only(log.say("I've drawn the map of the harbour.")).key_decisions)
+
+    assert refused("go test ./... | tail -5") == [
+        "Did not allow “go test ./... | wc -l” once more (count the tests): “enough of it”."
+    ]
+    assert refused("go vet ./...") == ["Did not allow “go test ./... | wc -l” (count the tests): “enough of it”."]
 
 
 # --- endings ----------------------------------------------------------------------------------------------------------

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from itertools import takewhile
+from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
 from transcripts.events import Event, Kind
@@ -70,7 +70,7 @@ _WILL_NOT: Final = re.compile(
     re.I,
 )
 _LEAVES: Final = re.compile(
-    r"(?:so |but |and )?i(?:'ll| will|'m going to| would)? (?:leave|leaving|keep|skip) (?!you\b)", re.I
+    r"(?:so |but |and )?i(?:'ll| will|'m going to|'m| would)? (?:leave|leaving|keep|skip) (?!you\b)", re.I
 )
 _REASON: Final = re.compile(r"\b(?:because|since|as (?:it|that|this|the)|per|so that|to avoid|to keep)\b", re.I)
 _PROGRESS: Final = re.compile(r"\b(?:i'm|am|i am) (?:now |also )?\w+ing\b", re.I)
@@ -109,11 +109,14 @@ def _of_people(work: Work, before: str, title: str) -> Iterator[Line]:
 def _of_remarks(work: Work) -> Iterator[Line]:
     """What people said when they refused a call, or while the model was at work."""
     calls = {event.call: event for event in work.events[work.first : work.last + 1] if event.kind is Kind.CALL}
+    tried: Counter[str] = Counter()
     for number in range(work.first, work.last + 1):
         event = work.events[number]
+        if event.kind is Kind.CALL and event.command:
+            tried[_first_of(event)] += 1
         if told := said_with_refusal(event) or said_after_refusal(work.events, number):
             if not told.endswith("?") or _is_asked_for(told):
-                what = _named(calls.get(event.call), calls.values())
+                what = _named(calls.get(event.call), tried)
                 yield Line(_quoting(f"Did not allow {what}", _first(told)), number + 1)
         elif (told := said_meanwhile(work.events, number)) and _is_asked_for(told):
             after = _left_before(work, number) or _meant(work, number, told)
@@ -160,15 +163,13 @@ def _is_asked_for(text: str) -> bool:
     return len(text.split()) >= 3 and is_order(order.split(" ", 1)[0])
 
 
-def _named(call: Event | None, calls: Iterable[Event]) -> str:
-    """The call in a few words, what it was for, and whether the like had run before."""
+def _named(call: Event | None, tried: Counter[str]) -> str:
+    """The call in a few words, what it was for, and whether the like was called before. ``tried``: how often so far."""
     if call is not None and call.command:
-        before = takewhile(lambda one: one is not call, calls)
-        again = " once more" if any(_first_of(one) == _first_of(call) for one in before if one.command) else ""
-        aim = prose.clipped(prose.plain(str(call.data.get("description") or "")), 80)
-        return (
-            f"“{prose.clipped(_bare(call), 48).rstrip(' &|;')}”{again}{f' ({prose.decapitalised(aim)})' if aim else ''}"
-        )
+        command = prose.clipped(_bare(call), 48).rstrip(" &|;")
+        again = " once more" if tried[_first_of(call)] > 1 else ""
+        aim = prose.decapitalised(prose.clipped(prose.plain(str(call.data.get("description") or "")), 80))
+        return f"“{command}”{again}{f' ({aim})' if aim else ''}"
     if call is not None and call.touches:
         return f"the edit of {call.touches[0].path.rsplit('/', 1)[-1]}"
     return f"the call of {call.tool}" if call is not None and call.tool else "a call"

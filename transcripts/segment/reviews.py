@@ -30,11 +30,17 @@ _COMMENT: Final = re.compile(
 NAMED: Final = 3
 MOST: Final = 6  # comments that are told
 LENGTH: Final = 220  # characters of one
-LONGEST: Final = 200_000  # characters of an answer that are read
+COMMAND: Final = (
+    4_000  # characters of a shell line that are read: a search for two words in order is slow in a long one
+)
+LONGEST: Final = 200_000  # of an answer
 
 
 def reply_in(command: str) -> str:
     """What this shell line answered: "replied to the review comments", "commented on the issue"; else empty."""
+    command = command[:COMMAND]
+    if "gh " not in command:
+        return ""
     bare = bare_command(command)
     if not _REPLY.search(bare) and not _MUTATION.search(command):
         return ""
@@ -43,7 +49,8 @@ def reply_in(command: str) -> str:
 
 def writers_in(command: str, result: Event) -> list[str]:
     """Who wrote the comments that this shell line shows."""
-    return _LOGIN.findall(result.text[:LONGEST]) if _READS.search(command) else []
+    reads = "gh " in command and _READS.search(command[:COMMAND])
+    return _LOGIN.findall(result.text[:LONGEST]) if reads else []
 
 
 def objections(steps: Sequence[Step]) -> list[str]:
