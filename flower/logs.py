@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+import kombu.exceptions
 import redis
 import structlog
 from structlog.contextvars import bind_contextvars, bound_contextvars, merge_contextvars
@@ -178,9 +179,11 @@ def _ordered(_logger: Any, _method: str, event: EventDict) -> EventDict:
 def _brief_on_lost_connections(record: logging.LogRecord) -> bool:
     """A filter that drops the traceback (60 frames) of a hint that did not go out because the broker is down.
 
-    Django logs it for every robust on_commit hook that fails; live messages are such hooks, and one line says it all.
+    Django logs it for every robust on_commit hook that fails; live messages and wake-ups of workers are such hooks, and
+    one line says it all.
     """
-    if record.exc_info and isinstance(record.exc_info[1], redis.exceptions.ConnectionError):
+    lost = (redis.exceptions.ConnectionError, kombu.exceptions.OperationalError)
+    if record.exc_info and isinstance(record.exc_info[1], lost):
         record.exc_info = None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
     return True

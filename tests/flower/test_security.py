@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import sys
 import threading
 from datetime import timedelta
 from typing import Any
 
+import kombu.exceptions
 import pytest
+import redis
 from asgiref.sync import async_to_sync
 from django.conf import settings as project_settings
 from django.contrib.auth.models import User
@@ -526,14 +530,10 @@ def test_the_processor_reaches_into_values_and_knows_names():
     assert event["deep"]["Password"] == logs.HIDDEN and event["n"] == 3
 
 
-def test_a_lost_broker_costs_one_line_of_log():
-    import logging
-    import sys
-
-    import redis
-
+@pytest.mark.parametrize("lost", [redis.exceptions.ConnectionError, kombu.exceptions.OperationalError])
+def test_a_lost_broker_costs_one_line_of_log(lost):
     try:
-        raise redis.exceptions.ConnectionError("gone")
-    except redis.exceptions.ConnectionError:
+        raise lost("gone")
+    except lost:
         record = logging.LogRecord("django.db", logging.ERROR, "", 1, "a hook failed", None, sys.exc_info())
-    assert logs._brief_on_lost_connections(record) and record.exc_info is None
+    assert logs._brief_on_lost_connections(record) and record.exc_info is None and record.levelname == "WARNING"

@@ -129,8 +129,8 @@ def is_behind(number: int) -> bool:
     return Session.objects.filter(pk=number).exclude(outlined=F("events")).exists()
 
 
-def outdated(limit: int = 5) -> list[int]:
-    """Sessions that older rules worded, those that were active last first."""
+def outdated(limit: int = 2) -> list[int]:
+    """Sessions that older rules worded, those that were active last first. A huge one takes seconds: few at once."""
     rows = Session.objects.filter(rules__lt=RULES, outlined=F("events"), events__gt=0).order_by("-active_at")
     return list(rows.values_list("pk", flat=True)[:limit])
 
