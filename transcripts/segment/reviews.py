@@ -63,7 +63,7 @@ def objections(steps: Sequence[Step]) -> list[str]:
     return []
 
 
-def told(reply: str, writers: Iterable[str], own: Iterable[str]) -> str:
+def with_names(reply: str, writers: Iterable[str], own: Iterable[str]) -> str:
     """ "replied to the review comments of Copilot"; those in ``own`` are the people for whom the agent wrote."""
     others = list(dict.fromkeys(name for name in writers if name not in set(own)))
     if not others or "review" not in reply:

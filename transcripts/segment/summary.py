@@ -243,20 +243,20 @@ def _pushed(work: Work, push: Push) -> str:
 
 def _deeds(work: Work) -> str:
     """One sentence of facts: files changed, checks run. What the outcome says is not said again."""
-    parts: list[str] = []
+    facts: list[str] = []
     for verb, past in _VERBS.items():
         if files := sorted((file for file in work.changed if file.verb is verb), key=lambda file: -file.times):
-            parts.append(f"{past} {_names(files)}")
-    if parts and work.edits > len(work.changed):
-        parts[-1] += f" in {work.edits} edits" if len(parts) == 1 else f" ({work.edits} edits in all)"
-    elif work.files and not parts and not work.commits:
-        parts.append(f"read {_names(sorted(work.files, key=lambda file: -file.times))}")
+            facts.append(f"{past} {_names(files)}")
+    if facts and work.edits > len(work.changed):
+        facts[-1] += f" in {work.edits} edits" if len(facts) == 1 else f" ({work.edits} edits in all)"
+    elif work.files and not facts and not work.commits:
+        facts.append(f"read {_names(sorted(work.files, key=lambda file: -file.times))}")
     if len(work.commits) > 1:
-        parts.append(f"made {len(work.commits)} commits")
+        facts.append(f"made {len(work.commits)} commits")
     known = [check for check in work.checks if check.passed is not None]
     if checked := _checked([check for check in known if not check.by_person], work.failing):
-        parts.append(checked)
-    told = prose.ended(prose.sentence_case(_joined(parts))) if parts else ""
+        facts.append(checked)
+    told = prose.ended(prose.sentence_case(_joined(facts))) if facts else ""
     own = next((check for check in reversed(known) if check.by_person), None)
     by_person = f"The person ran {own.command}, {'passing' if own.passed else 'failing'}." if own else ""
     return f"{told} {by_person}".strip()

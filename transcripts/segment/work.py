@@ -15,7 +15,7 @@ from .git import Push, push_of
 from .history import commits_made
 from .messages import body_of
 from .outline import CommitMade, FileWork
-from .reviews import reply_in, told, writers_in
+from .reviews import reply_in, with_names, writers_in
 from .shell import bare_command, is_running
 from .steps import Phase, Step, checking_parts, is_test
 
@@ -88,7 +88,7 @@ class Work:
     rebased: int = 0  # event of a rebase that was finished
     replied: tuple[str, int] | None = None  # "replied to the review comments", and the event
     reviewers: list[str] = field(default_factory=list)  # who wrote the comments that were read here
-    own: set[str] = field(default_factory=set)  # in whose name the agent replied
+    writes_as: set[str] = field(default_factory=set)  # in whose name the agent replied
     phase: Phase = Phase.OTHER
     usage: Usage = field(default_factory=Usage)
     errors: int = 0
@@ -167,7 +167,7 @@ def work_of(events: Sequence[Event], steps: Sequence[Step], calls: dict[str, Eve
     for step in steps:
         phases.update({step.phase: max(1, len(step.calls))})
     if work.replied:
-        work.replied = (told(work.replied[0], work.reviewers, work.own), work.replied[1])
+        work.replied = (with_names(work.replied[0], work.reviewers, work.writes_as), work.replied[1])
     work.phase = _phase(phases)
     work.files = [FileWork(path, verb, times) for path, (verb, times) in touched.items()]
     work.usage = Usage(sums["input"], sums["cache_written"], sums["cache_read"], sums["output"])
@@ -230,7 +230,7 @@ def _command(work: Work, number: int, command: str, result: Event) -> None:
     writers = writers_in(command, result)
     if reply := reply_in(command):
         work.replied = (reply, number)
-        work.own |= set(writers)
+        work.writes_as |= set(writers)
     else:
         work.reviewers += writers
     command = bare_command(command)
