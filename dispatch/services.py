@@ -15,7 +15,7 @@ from briefs.services import actors, recall
 from briefs.services.recall import iso
 from daemons.models import AgentProgram
 from daemons.services import programs
-from dispatch import claims, lifecycle, packets
+from dispatch import claims, completion, lifecycle, packets
 from dispatch.models import ACTIVE, HELD, LONGEST_NAME, DispatchRequest, State
 from flower import live
 from flower.errors import Conflict, Invalid
@@ -300,7 +300,7 @@ def complete(
         return _completed_before(request, fence, summary, no_changes)
     if fence != request.fence:
         raise Conflict(lifecycle.wrong_fence(request, fence))
-    head = _check_work(request, no_changes=no_changes)
+    head = completion.check(request, no_changes=no_changes)
     with transaction.atomic():
         note_start(request, expecting=fence)
         if request.state not in HELD:  # the same call came twice at once
@@ -332,46 +332,6 @@ def _completed_before(request: DispatchRequest, fence: int, summary: str, no_cha
             f"Dispatch {request.pk} was completed already at {iso(request.finished_at)}; nothing was changed."
         )
     raise Conflict(f"Dispatch {request.pk} is {words(request.state)}; it cannot be completed.")
-
-
-def _check_work(request: DispatchRequest, *, no_changes: bool) -> str:
-    """What git says of the branch: its tip's id. Raises Conflict with the first thing that is not in order."""
-    assert request.project is not None
-    repository = worktrees.repository(request.project)
-    worktree = request.worktree
-    try:
-        if worktree is not None and worktree.checkout.is_dir():
-            status = repository.status(worktree.checkout)
-            if not status.clean:
-                files = [*status.unmerged, *status.staged, *status.unstaged, *status.untracked]
-                raise Conflict(
-                    f"The worktree is not clean: {git.errors.named(files)}. "
-                    "Commit or remove what is left, then complete again."
-                )
-            if status.branch != request.branch:
-                raise Conflict(
-                    f"The worktree is on {status.branch or 'no branch'}, but the work belongs on {request.branch}."
-                )
-        if request.branch not in repository.branches():
-            if no_changes:
-                return request.base_sha
-            raise Conflict(
-                f"There is no branch {request.branch} in {request.project.slug}; commit the work there first."
-            )
-        head = repository.resolve(f"refs/heads/{request.branch}")
-        if not repository.is_ancestor(request.base_sha, head):
-            raise Conflict(f"{request.branch} does not contain its base {request.base_sha[:12]}; was it rewritten?")
-        count = repository.count_commits(request.base_sha, head)
-    except git.GitError as error:
-        raise Conflict(f"git could not check the work: {error}") from error
-    if no_changes and count:
-        raise Conflict(f"{request.branch} has {count} commits on top of its base; complete without no_changes.")
-    if not no_changes and not count:
-        raise Conflict(
-            f"{request.branch} has no commit on top of its base {request.base_sha[:12]}; "
-            "commit the work, or say no_changes."
-        )
-    return head
 
 
 def give_up(
