@@ -29,7 +29,7 @@ from briefs.identity import Scope as TokenScope
 from flower import logs, metrics
 from flower.backpressure import patient
 from flower.errors import Unauthenticated
-from flower.mcp import INTERNAL, Endpoint, answer
+from flower.mcp.endpoint import INTERNAL, Endpoint, answer
 from flower.routing import header, host_is_ours, of_connection, websocket_application
 from flower.toolbox import BODY_LIMIT
 

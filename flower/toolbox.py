@@ -1,4 +1,4 @@
-"""The toolbox: what an app's ``tools.py`` declares and flower/mcp.py serves.
+"""The toolbox: what an app's ``tools.py`` declares and flower/mcp/ serves.
 
 A tool is a plain function ``(caller, …arguments) -> result`` with a docstring for the model. It runs in one hop on a
 database thread. It raises Refusal for the reader. Scopes are letters of contract.md: r (a worker bound to one run),

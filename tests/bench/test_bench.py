@@ -21,7 +21,7 @@ from bench.pairs import Spread
 from bench.websocket import Closed, WebSocket
 from briefs import trace
 from briefs.models import Token
-from flower.mcp import catalogue
+from flower.mcp.registry import catalogue
 from tests.factories import identity, make_brief, make_project, operator
 from transcripts.adapters import open_adapter
 from transcripts.adapters.claude import is_tick

@@ -17,7 +17,7 @@ from daemons.models import Process
 from dispatch.lifecycle import DISPATCH
 from flower.env import BASE_DIR
 from flower.lifecycle import Table
-from flower.mcp import catalogue
+from flower.mcp.registry import catalogue
 from tests.flower.test_docs import DOCS, own_commands, targets
 from tests.flower.test_layers import FLOOR, ROOMS
 from worktrees.services import WORKTREE

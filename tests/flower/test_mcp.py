@@ -10,9 +10,9 @@ from asgiref.sync import async_to_sync
 
 from briefs.models import Token
 from briefs.services import actors
-from flower import mcp
 from flower.asgi import application
 from flower.errors import Conflict, Invalid
+from flower.mcp import endpoint, registry
 from flower.toolbox import Tool
 
 
@@ -24,8 +24,8 @@ def sample(
 
 
 @pytest.fixture
-def served() -> mcp.Served:
-    return mcp.Served(Tool("sample", sample, "rao", read_only=True, destructive=False))
+def served() -> registry.Served:
+    return registry.Served(Tool("sample", sample, "rao", read_only=True, destructive=False))
 
 
 def test_the_schema_comes_from_the_signature(served):
@@ -91,7 +91,7 @@ def test_an_argument_that_must_be_said_may_be_null_where_its_type_says_so():
         """Moves."""
         return {}
 
-    moving = mcp.Served(Tool("move", move, "o", read_only=False, destructive=False))
+    moving = registry.Served(Tool("move", move, "o", read_only=False, destructive=False))
     assert moving.entry["inputSchema"]["properties"]["parent"] == {"type": ["integer", "null"]}
     assert moving.checked({"brief": 1, "parent": None}) == {"brief": 1, "parent": None}
     with pytest.raises(Invalid, match="needs the argument 'parent'"):
@@ -113,11 +113,11 @@ def test_a_tool_of_an_unknown_type_is_refused_at_the_start():
         return {}
 
     with pytest.raises(TypeError, match="when"):
-        mcp.Served(Tool("strange", strange, "o", read_only=False, destructive=False))
+        registry.Served(Tool("strange", strange, "o", read_only=False, destructive=False))
 
 
 def test_every_tool_can_be_served_and_says_what_it_does():
-    for served in mcp.catalogue().values():
+    for served in registry.catalogue().values():
         assert len(served.entry["description"]) > 20, served.tool.name
 
 
@@ -192,7 +192,7 @@ def test_a_refusals_detail_follows_its_sentence(agent_token, monkeypatch):
     def refuse(*_: Any, **__: Any) -> None:
         raise Conflict("It cannot be.", detail="first line\nsecond line")
 
-    monkeypatch.setattr(mcp.Served, "perform", refuse)
+    monkeypatch.setattr(registry.Served, "perform", refuse)
     assert call(agent_token, "whoami")["content"][0]["text"] == "It cannot be.\nfirst line\nsecond line"
 
 
@@ -201,7 +201,7 @@ def test_an_unexpected_exception_is_hidden_and_logged(agent_token, monkeypatch, 
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("the inner workings")
 
-    monkeypatch.setattr(mcp.Served, "perform", fail)
+    monkeypatch.setattr(registry.Served, "perform", fail)
     result = call(agent_token, "whoami")
     assert result["content"][0]["text"] == "flower had an internal error; it was logged." and result["isError"]
     assert "the inner workings" in caplog.text
@@ -209,13 +209,13 @@ def test_an_unexpected_exception_is_hidden_and_logged(agent_token, monkeypatch, 
 
 @committed
 def test_an_answer_that_no_model_could_read_is_refused(agent_token, monkeypatch):
-    monkeypatch.setattr(mcp, "ANSWER_LIMIT", 10)
+    monkeypatch.setattr(registry, "ANSWER_LIMIT", 10)
     assert call(agent_token, "whoami")["content"][0]["text"].startswith("The answer of whoami would be ")
 
 
 @committed
 def test_a_tool_that_is_not_offered_is_as_unknown_as_one_that_does_not_exist(agent_token):
-    hidden = next(name for name, served in mcp.catalogue().items() if "a" not in served.tool.scopes)
+    hidden = next(name for name, served in registry.catalogue().items() if "a" not in served.tool.scopes)
     answers = [call(agent_token, name)["content"][0]["text"].replace(name, "X") for name in (hidden, "no_such_tool")]
     assert answers[0] == answers[1] == "There is no tool 'X' for you; tools/list shows those that there are."
 
@@ -232,8 +232,8 @@ def test_the_list_depends_on_the_scope(agent, operator, project):
     }
     listed = {scope: names(token) for scope, token in tokens.items()}
     for scope, found in listed.items():
-        assert found == {name for name, served in mcp.catalogue().items() if served.tool.is_offered_to(scope)}
-    assert listed["operator"] == set(mcp.catalogue()) > listed["agent"] > listed["readonly"]
+        assert found == {name for name, served in registry.catalogue().items() if served.tool.is_offered_to(scope)}
+    assert listed["operator"] == set(registry.catalogue()) > listed["agent"] > listed["readonly"]
     assert "brief_create" in listed["agent"] - listed["readonly"]
 
 
@@ -311,6 +311,6 @@ def test_a_body_that_is_not_json_by_its_own_word_is_refused(agent_token):
 def test_a_revoked_token_is_of_no_use_in_the_process_that_revoked_it(agent, agent_token, monkeypatch):
     call(agent_token, "whoami")
     actors.revoke(Token.objects.filter(actor=agent))
-    later = mcp.time.monotonic() + mcp.IDENTITY_SECONDS
-    monkeypatch.setattr(mcp.time, "monotonic", lambda: later)
+    later = endpoint.time.monotonic() + endpoint.IDENTITY_SECONDS
+    monkeypatch.setattr(endpoint.time, "monotonic", lambda: later)
     assert post(agent_token, {"jsonrpc": "2.0", "id": 1, "method": "ping"})[0] == 401

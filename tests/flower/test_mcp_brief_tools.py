@@ -18,7 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
 from briefs.services.recall import MIN_BUDGET
-from flower import mcp
+from flower.mcp.registry import catalogue
 from flower.toolbox import ANSWER_BUDGET
 from tests.web import WebProcess
 
@@ -51,7 +51,7 @@ def tool(web_process: WebProcess) -> Callable[..., dict[str, Any]]:
         assert json.loads(text) == answer.structured_content
         size = len(text.encode())
         # a claim hands over the packet: that is what it is for
-        written = not mcp.catalogue()[name].tool.read_only and name != "brief_claim"
+        written = not catalogue()[name].tool.read_only and name != "brief_claim"
         assert not written or size < RECEIPT, f"{name} answers with {size} bytes"
         assert size <= max(ANSWER_BUDGET, arguments.get("budget", 0)) or name == "brief_claim"
         return answer.structured_content
@@ -231,7 +231,7 @@ def test_every_tool_of_the_brief_was_called():
     """Runs last: a new tool of these rooms needs its test above."""
     ours = {
         name
-        for name, served in mcp.catalogue().items()
+        for name, served in catalogue().items()
         if served.tool.run.__module__ in {"briefs.tools", "dispatch.tools", "daemons.tools"}
         and name.startswith(("brief_", "whoami", "recall_brief", "scratchpad_"))
     }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 
-from flower import mcp
+from briefs.services import actors
 from flower.env import BASE_DIR
+from flower.mcp import endpoint, registry
 from flower.toolbox import BODY_LIMIT
 
 DOCUMENT = BASE_DIR / "docs" / "tools.md"
@@ -15,7 +16,7 @@ BEGIN, END = "<!-- tools: begin -->\n", "<!-- tools: end -->"
 
 def table() -> str:
     lines = ["| tool | arguments | for | what it does |", "|---|---|---|---|"]
-    for name, served in mcp.catalogue().items():
+    for name, served in registry.catalogue().items():
         arguments = ", ".join(f"{a.name}{'' if a.required else '?'}" for a in served.arguments.values())
         scopes = " ".join(letter for letter in "rao" if letter in served.tool.scopes)
         says = re.sub(r"\s+", " ", served.entry["description"]).replace("|", "\\|")
@@ -36,6 +37,6 @@ def test_the_table_of_tools_is_what_the_tools_say():
 def test_what_the_document_says_of_sizes_is_so():
     text = DOCUMENT.read_text()
     assert f"{BODY_LIMIT:,} bytes" in text
-    assert mcp.ANSWER_LIMIT == 400 * 1024 and "400 KB" in text
-    assert mcp.IDENTITY_SECONDS + mcp.actors.CACHE_SECONDS < 5 and "within 5 seconds" in text
-    assert f"without it, {mcp.LATEST_HANDSHAKE_VERSION}" in text
+    assert registry.ANSWER_LIMIT == 400 * 1024 and "400 KB" in text
+    assert endpoint.IDENTITY_SECONDS + actors.CACHE_SECONDS < 5 and "within 5 seconds" in text
+    assert f"without it, {endpoint.LATEST_HANDSHAKE_VERSION}" in text

@@ -1,4 +1,4 @@
-"""The MCP endpoint: the tools of flower/toolbox.py for agents, on ``POST /mcp`` with a bearer token.
+"""The endpoint: the tools of flower/mcp/registry.py on ``POST /mcp`` with a bearer token.
 
 Stateless, JSON answers, every protocol era that the SDK speaks. The SDK's kernel (``serve_one``) checks, runs and
 shapes each request, and its ladder judges those of the 2026-07-28 era. Its HTTP transports are left out: with nothing
@@ -11,15 +11,10 @@ its sentence; anything else is logged and becomes one that says no more than tha
 
 from __future__ import annotations
 
-import inspect
-import json
 import time
-import types
-import typing
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -57,15 +52,12 @@ from pydantic import ValidationError
 from briefs.identity import Identity
 from briefs.services import actors
 from flower import metrics, routing
-from flower.errors import Invalid, Refusal, TooLarge, Unauthenticated
-from flower.logs import without_tokens
+from flower.errors import Refusal, Unauthenticated
+from flower.mcp.registry import catalogue, listed
 from flower.threads import Message, Receive, Scope, Send, run_in_database_thread
-from flower.toolbox import Tool, as_text, tools
 
 log = structlog.stdlib.get_logger(__name__)
 
-ANSWER_LIMIT: Final = 400 * 1024  # bytes of one answer as JSON: more is of no use to a model
-LARGEST_INTEGER: Final = 2**63 - 1  # what a database column holds; beyond it SQLite raises OverflowError
 IDENTITY_SECONDS: Final = 1.0  # on top of the 3 s that actors.authenticate() keeps: a revocation acts within 4 s
 INTERNAL: Final = "flower had an internal error; it was logged."
 INSTRUCTIONS: Final = (
@@ -73,180 +65,6 @@ INSTRUCTIONS: Final = (
     "reads it, whoami says which is yours. Report progress and finish with the dispatch tools. "
     "A refusal says what to do instead."
 )
-
-
-# --- arguments: the function's signature is the schema ---------------------------------------------------------------
-
-_JSON_TYPES: Final[dict[Any, tuple[dict[str, Any], str]]] = {
-    int: ({"type": "integer"}, "a whole number"),
-    float: ({"type": "number"}, "a number"),
-    str: ({"type": "string"}, "text"),
-    bool: ({"type": "boolean"}, "true or false"),
-    list[str]: ({"type": "array", "items": {"type": "string"}}, "a list of texts"),
-    list[int]: ({"type": "array", "items": {"type": "integer"}}, "a list of whole numbers"),
-    list[dict[str, Any]]: ({"type": "array", "items": {"type": "object"}}, "a list of objects"),
-    dict[str, Any]: ({"type": "object"}, "an object"),
-}
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One argument of a tool. Optional ones may be left out or null; the function's default then stands.
-
-    A required one whose type allows None must be said, and may be null.
-    """
-
-    name: str
-    kind: Any
-    required: bool
-    default: Any = None
-    nullable: bool = False
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        schema = dict(_JSON_TYPES[self.kind][0])
-        if self.required and self.nullable:
-            schema["type"] = [schema["type"], "null"]
-        if not self.required and self.default is not None:
-            schema["default"] = self.default
-        return schema
-
-    def checked(self, tool: str, value: Any) -> Any:
-        """``value`` as the tool's function takes it. Raises Invalid with a sentence that names the argument."""
-        good = _converted(self.kind, value)
-        if good is None:
-            wanted = _JSON_TYPES[self.kind][1]
-            raise Invalid(f"The argument '{self.name}' of {tool} must be {wanted}, not {_shown(value)}.")
-        for part in good if isinstance(good, list) else [good]:
-            if isinstance(part, int) and abs(part) > LARGEST_INTEGER:
-                raise Invalid(f"The argument '{self.name}' of {tool} is a number far too large.")
-            if isinstance(part, str) and not _is_storable(part):
-                raise Invalid(f"The argument '{self.name}' of {tool} holds NUL or half characters, which are no text.")
-        # Agents write down what they see, and what they write stays: their own token, say.
-        if self.kind is str:
-            return without_tokens(good)
-        return [without_tokens(part) for part in good] if self.kind == list[str] else good
-
-
-def _converted(kind: Any, value: Any) -> Any:
-    """None where it cannot be. Models write "12" and 12.0 for 12, so these are taken for what is meant."""
-    if kind is str:
-        return value if isinstance(value, str) else None
-    if kind is bool:
-        return value if isinstance(value, bool) else None
-    if kind is int:
-        if isinstance(value, str) and len(value) <= 20 and value.removeprefix("-").isascii():
-            return int(value) if value.removeprefix("-").isdigit() else None
-        if isinstance(value, float):
-            return int(value) if value.is_integer() else None
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
-    if kind is float:
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-    if typing.get_origin(kind) is dict:
-        return value if isinstance(value, dict) else None
-    if not isinstance(value, list):
-        return None
-    (inner,) = typing.get_args(kind)
-    items = [_converted(inner, item) for item in value]
-    return None if any(item is None for item in items) else items
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return json.dumps(value)
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "such a list"
-    if isinstance(value, int | float):
-        return "a number"
-    return repr(value if len(value) <= 40 else f"{value[:40]}…")
-
-
-def _is_storable(text: str) -> bool:
-    if text.isascii():
-        return "\0" not in text
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell and no database stores
-        return False
-    return "\0" not in text
-
-
-def arguments_of(tool: Tool) -> list[Argument]:
-    """What a tool takes besides its caller. Raises TypeError at start for a type that has no place in the table."""
-    hints = typing.get_type_hints(tool.run)
-    found = []
-    for name, parameter in list(inspect.signature(tool.run).parameters.items())[1:]:
-        kind, nullable = hints[name], False
-        if typing.get_origin(kind) in {typing.Union, types.UnionType}:
-            nullable = type(None) in typing.get_args(kind)
-            (kind,) = (part for part in typing.get_args(kind) if part is not type(None))
-        kind = {list: list[str], dict: dict[str, Any]}.get(kind, kind)
-        if kind not in _JSON_TYPES:
-            raise TypeError(f"{tool.name}: the argument {name} is of a type that flower/mcp.py does not know: {kind}")
-        required = parameter.default is inspect.Parameter.empty
-        found.append(Argument(name, kind, required, None if required else parameter.default, nullable))
-    return found
-
-
-class Served:
-    """A tool with all that can be worked out once: its arguments, its entry in the list."""
-
-    def __init__(self, tool: Tool) -> None:
-        self.tool = tool
-        self.arguments = {argument.name: argument for argument in arguments_of(tool)}
-        self.required = [argument.name for argument in self.arguments.values() if argument.required]
-        self.entry: dict[str, Any] = {
-            "name": tool.name,
-            "description": inspect.getdoc(tool.run) or "",
-            "inputSchema": {
-                "type": "object",
-                "properties": {name: argument.schema for name, argument in self.arguments.items()},
-                **({"required": self.required} if self.required else {}),
-                "additionalProperties": False,
-            },
-            "annotations": {
-                "readOnlyHint": tool.read_only,
-                "destructiveHint": tool.destructive,
-                "openWorldHint": False,
-            },
-        }
-
-    def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments by name, right for the function. Raises Invalid."""
-        name = self.tool.name
-        for key in given:
-            if key not in self.arguments:
-                takes = ", ".join(self.arguments) or "no arguments"
-                raise Invalid(f"{name} has no argument '{key[:60]}'; it takes {takes}.")
-        for key in self.required:
-            if given.get(key) is None and not (key in given and self.arguments[key].nullable):
-                raise Invalid(f"{name} needs the argument '{key}'.")
-        return {
-            key: None if value is None else self.arguments[key].checked(name, value)
-            for key, value in given.items()
-            if value is not None or key in self.required
-        }
-
-    def perform(self, caller: Identity, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-        """Run the tool; all of it happens on one database thread. Returns the result, and the same as JSON text."""
-        result = self.tool.run(caller, **self.checked(given))
-        text = as_text(result)
-        if (size := len(text.encode())) > ANSWER_LIMIT:
-            raise TooLarge(
-                f"The answer of {self.tool.name} would be {size:,} bytes, the most is {ANSWER_LIMIT:,}; ask for less."
-            )
-        return result, text
-
-
-@cache
-def catalogue() -> dict[str, Served]:
-    """Every tool by name. Call after django.setup(): each AppConfig has imported its tools by then."""
-    return {tool.name: Served(tool) for tool in tools()}
-
-
-@cache
-def _listed(scope: str) -> list[dict[str, Any]]:
-    return [served.entry for served in catalogue().values() if served.tool.is_offered_to(scope)]
 
 
 # --- the server -------------------------------------------------------------------------------------------------------
@@ -262,7 +80,7 @@ _current: ContextVar[_Call] = ContextVar("mcp call")
 
 
 async def _list_tools(_ctx: Any, _params: PaginatedRequestParams) -> dict[str, Any]:
-    return {**_COMPLETE, "tools": _listed(_current.get().caller.scope)}
+    return {**_COMPLETE, "tools": listed(_current.get().caller.scope)}
 
 
 async def _call_tool(_ctx: Any, params: CallToolRequestParams) -> dict[str, Any]:
