@@ -11,7 +11,8 @@ from django.http import HttpRequest
 from briefs.admin import ReadOnly
 from briefs.models import Actor
 from briefs.services import actors
-from dispatch import merging, services
+from dispatch import merge as merging
+from dispatch import services
 from dispatch.models import DispatchRequest, GateRun, MergeLock
 from flower.errors import Refusal
 

@@ -28,7 +28,8 @@ from daemons.agents.base import Job
 from daemons.models import Process
 from daemons.services import processes
 from daemons.terminal import HolderError
-from dispatch import auto, claims, lifecycle, merging, packets, services
+from dispatch import auto, claims, lifecycle, packets, services
+from dispatch import merge as merging
 from dispatch.models import ACTIVE, HELD, DispatchRequest, GateRun, State
 from flower import live, logs
 from flower.errors import Conflict, Refusal

@@ -1,4 +1,4 @@
-"""Handing briefs to agents: ask for it, report, complete, give up. Merging is in dispatch/merging.py."""
+"""Handing briefs to agents: ask for it, report, complete, give up. Merging is in dispatch/merge/."""
 
 from __future__ import annotations
 

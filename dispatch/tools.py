@@ -6,7 +6,8 @@ from typing import Any
 
 from briefs.identity import Identity
 from briefs.services.recall import iso
-from dispatch import auto, claims, merging, services
+from dispatch import auto, claims, services
+from dispatch import merge as merging
 from flower.errors import NotFound
 from flower.toolbox import tool
 from worktrees.models import Worktree

@@ -24,7 +24,8 @@ from briefs.views.brief import act
 from briefs.views.capture import BY_HAND
 from briefs.views.door import Refused, Request, show
 from daemons.models import AgentProgram
-from dispatch import auto, claims, lifecycle, merging, services, waves
+from dispatch import auto, claims, lifecycle, services, waves
+from dispatch import merge as merging
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
 from dispatch.tools import find_worktree
 from flower.errors import Refusal

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from dispatch import claims, machine, merging, services
+from dispatch import claims, machine, services
+from dispatch import merge as merging
 from dispatch.models import DispatchRequest, MergeLock
 from tests.factories import agent, git, identity, make_brief, operator
 from worktrees import git as plumbing

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from dispatch import claims, machine, merging, services
+from dispatch import claims, machine, services
+from dispatch import merge as merging
 from dispatch.models import DispatchRequest, MergeLock
 from flower.errors import Conflict
 from tests.factories import agent, git, make_brief, operator

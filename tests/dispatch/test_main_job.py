@@ -10,7 +10,8 @@ from briefs import trace
 from briefs.models import Link, Token
 from briefs.services import actors, relations
 from daemons.services import processes, programs
-from dispatch import claims, merging, services, tools
+from dispatch import claims, services, tools
+from dispatch import merge as merging
 from dispatch.models import DispatchRequest
 from flower.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from tests.factories import agent, git, identity, make_brief, operator

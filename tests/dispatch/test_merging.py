@@ -13,7 +13,9 @@ import pytest
 from briefs.models import Token
 from daemons.models import Process
 from daemons.services import processes
-from dispatch import claims, lifecycle, machine, merging, services
+from dispatch import claims, lifecycle, machine, services
+from dispatch import merge as merging
+from dispatch.merge import gates, record
 from dispatch.models import DispatchRequest, MergeLock
 from flower.errors import Conflict, Forbidden
 from tests.factories import agent, git, identity, make_brief, operator
@@ -136,7 +138,7 @@ def test_a_scratch_folder_that_cannot_be_deleted_costs_no_verdict_and_no_sweep(
     merging.ask(request, actor=operator())
     drive(request, end)
     assert (project.path / "new.txt").exists() == (end == "done")
-    scratch = merging._scratch(request)
+    scratch = gates.scratch_folder(request)
     for _ in range(2):
         merging.sweep_scratch()
     assert [path.name for path in scratch.rglob("*") if path.name != ".git"] == ["cache", "of-root"]
@@ -318,7 +320,7 @@ def test_a_merge_that_has_landed_is_never_refused(project, half_landed, drive):
 
 
 def test_a_merge_that_landed_and_was_called_refused_is_finished_when_it_is_asked_for_again(project, half_landed, drive):
-    merging._refuse(half_landed, "git", "Nobody could tell whether it had landed.")
+    record.refuse(half_landed, "git", "Nobody could tell whether it had landed.")
     mend(project)
     merging.ask(half_landed, actor=operator())
     drive(half_landed, "done")

@@ -11,7 +11,8 @@ import pytest
 from briefs.models import Token
 from daemons.models import Process
 from daemons.services import processes, programs
-from dispatch import claims, machine, merging, services
+from dispatch import claims, machine, services
+from dispatch import merge as merging
 from flower.errors import Conflict
 from tests.factories import agent, git, identity, make_brief, operator
 from tests.system.running import until

@@ -6,7 +6,8 @@ import pytest
 
 from briefs.models import Token
 from daemons.services import programs
-from dispatch import claims, merging, services, tools
+from dispatch import claims, services, tools
+from dispatch import merge as merging
 from dispatch.models import DispatchRequest
 from flower.errors import Conflict
 from tests.factories import agent, git, identity, make_brief, operator

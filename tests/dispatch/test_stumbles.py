@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from dispatch import claims, machine, merging, services
+from dispatch import claims, machine, services
+from dispatch import merge as merging
 from flower.errors import Invalid
 from tests.factories import agent, make_brief, operator
 from worktrees import git as plumbing

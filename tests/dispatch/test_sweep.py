@@ -8,7 +8,8 @@ import pytest
 from django.utils import timezone
 
 from daemons.services import processes, programs
-from dispatch import claims, machine, merging, services
+from dispatch import claims, machine, services
+from dispatch import merge as merging
 from dispatch.models import DispatchRequest
 from tests.factories import agent, make_brief, operator
 

@@ -1,0 +1,86 @@
+"""How a merge ended: on the request, its trace and its brief's links."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import transaction
+
+from briefs import trace
+from briefs.models import Actor, Brief, Link
+from briefs.services import actors, links
+from dispatch import lifecycle
+from dispatch.models import DispatchRequest, State
+from worktrees import git
+
+TAIL_BYTES: Final = 6_000
+
+
+def refuse(request: DispatchRequest, failure_class: str, sentence: str, *, tail: str = "") -> None:
+    """Back to ``finished``: nothing was changed, the reason is on the trace, and the merge may be asked for again."""
+    body = sentence if not tail else f"{sentence}\n\n```\n{tail.strip()[-TAIL_BYTES:].replace('```', '` ` `')}\n```"
+    kind = trace.Kind.GATE if failure_class == "gate" else trace.Kind.REFUSED
+    lifecycle.move(
+        request,
+        State.FINISHED,
+        actor=merger(request),
+        kind=kind,
+        body=body,
+        data={"class": failure_class},
+        failure=sentence,
+        failure_class=failure_class,
+    )
+
+
+def done(
+    request: DispatchRequest,
+    repository: git.Repository,
+    commit: str,
+    old: str,
+    *,
+    behind: str = "",
+    already: bool = False,
+) -> None:
+    assert request.project is not None
+    gates = list(request.gate_runs.filter(attempt=request.merge_attempt))
+    data = {
+        "commit": commit,
+        "branch": request.branch,
+        "target": request.project.main_branch,
+        "from": old,
+        **_counts(request, repository),
+        "gates": [{"command": run.command, "passed": run.passed} for run in gates],
+    }
+    body = "It was on the branch already." if already else behind
+    with transaction.atomic():
+        brief = Brief.objects.get(pk=request.brief_id)
+        trace.lock(brief)
+        label = f"Merge #{brief.pk}: {brief.title}"
+        links.add(brief, Link.Kind.COMMIT, commit, actor=merger(request), relation=Link.Relation.RESULT, label=label)
+        lifecycle.move(
+            request,
+            State.DONE,
+            actor=merger(request),
+            kind=trace.Kind.MERGE,
+            body=body,
+            data=data,
+            why=f"dispatch {request.pk} is merged",
+            merge_sha=commit,
+            main_behind=behind[:300],
+            failure="",
+        )
+
+
+def _counts(request: DispatchRequest, repository: git.Repository) -> dict[str, int]:
+    """How much was merged. Nothing where git cannot tell: the merge has landed, its record must not fail for that."""
+    try:
+        return {
+            "commits": repository.count_commits(request.base_sha, request.head_sha),
+            "files": len(repository.changed_files(request.base_sha, request.head_sha)),
+        }
+    except git.GitError:
+        return {}
+
+
+def merger(request: DispatchRequest) -> Actor:
+    return request.merge_by or actors.system()
