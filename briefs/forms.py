@@ -81,6 +81,7 @@ class ProjectForm(forms.Form):
     path = forms.CharField(required=False)
     slug = forms.CharField(required=False)
     main_branch = forms.CharField(required=False)
+    branch_prefix = forms.CharField(required=False)
     setup_command = Words()
     gates = Lines()
     auto_merge = forms.BooleanField(required=False)

@@ -179,15 +179,17 @@ def _target(
         if worktree.is_missing:
             raise Invalid(f"The folder of worktree {worktree.name} is gone ({worktree.path}); take another one.")
         branch, base = worktree.branch, base or worktree.base_sha
-    branch, base = branch or worktrees.branch_name(brief, ordinal), base or project.main_branch
+    base = base or project.main_branch
     _check_length("branch", branch)
     _check_length("base", base)
     try:
         repository = worktrees.repository(project)
+        taken = repository.branches()
+        branch = branch or worktrees.branch_name(brief, ordinal, worktrees.branch_prefix(project, taken))
         if branch == project.main_branch:
             raise Invalid(f"{branch} is MAIN's branch; agents work on a branch of their own.")
-        if worktree is None and repository.has_branch(branch):
-            raise Invalid(f"There is a branch {branch} in {project.slug} already; name another one.")
+        if worktree is None:
+            worktrees.check_new_branch(taken, branch)
         return branch, base, repository.resolve(base)
     except git.GitError as error:
         raise Invalid(str(error)) from error
@@ -244,7 +246,8 @@ def _make(
 
 def worktree_name(request: DispatchRequest) -> str:
     """A request's own worktree: the branch and the request's number, so that no name comes twice."""
-    return f"{request.branch.removeprefix('flower/').replace('/', '-')[:80]}-d{request.pk}"
+    prefix = f"{request.project.branch_prefix}/" if request.project else ""
+    return f"{request.branch.removeprefix(prefix).replace('/', '-')[:80]}-d{request.pk}"
 
 
 def progress(request: DispatchRequest, note: str, *, identity: Identity, fence: int | None = None) -> int:

@@ -10,3 +10,5 @@ class WorktreesConfig(AppConfig):
         from worktrees import services, sessions  # noqa: F401  the latter tells whose sessions are
 
         projects.check_repository(services.check_repository)
+        projects.check_prefix(services.check_prefix)
+        projects.warn(services.warnings)

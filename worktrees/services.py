@@ -8,12 +8,13 @@ sweep tries again. Else a few slow checkouts would hold every thread of the work
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -32,11 +33,13 @@ from daemons.terminal import HolderError
 from flower import live
 from flower.errors import Conflict, Invalid
 from flower.lifecycle import table
+from flower.refnames import why_no_branch
 from worktrees import git
 from worktrees.models import Worktree
 
 State = Worktree.State
 HALF_MADE: Final = frozenset({State.CREATING, State.PREPARING})
+BRANCH_PREFIX: Final = "flower"  # of agents' branches, where no branch of that name is in the way
 SETUP_SECONDS: Final = 1800.0  # time limit of a project's setup command
 BUSY_SECONDS: Final = 2.0  # how long a step waits for somebody else's work in the repository
 TIDY_SECONDS: Final = 15.0  # how long one request for all that hold nothing asks git
@@ -81,6 +84,63 @@ def _sentence(text: str, path: Path) -> str:
     return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
+def check_prefix(path: Path, prefix: str) -> str:
+    """For briefs.services.projects: what the names of branches for agents begin with; "" has one chosen.
+
+    git has no branch ``flower/12-x`` where there is a branch ``flower``. Raises Invalid for a prefix that cannot be.
+    """
+    try:
+        taken = git.Repository(path).branches()
+    except git.GitError as error:
+        raise Invalid(str(error)) from error
+    if prefix:
+        check_new_branch(taken, f"{prefix}/1-work")
+        return prefix
+    numbered = (f"{BRANCH_PREFIX}-{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([BRANCH_PREFIX], numbered) if not _obstacle(taken, f"{name}/1-work"))
+
+
+def branch_prefix(project: Project, taken: Collection[str]) -> str:
+    """What the names of a project's new branches begin with: another prefix, kept, when it cannot be used any more.
+
+    ``taken`` are the branches that there are.
+    """
+    if _obstacle(taken, f"{project.branch_prefix}/1-work"):
+        prefix = check_prefix(project.path, "")
+        Project.objects.filter(pk=project.pk, branch_prefix=project.branch_prefix).update(branch_prefix=prefix)
+        project.refresh_from_db(fields=["branch_prefix"])
+    return project.branch_prefix
+
+
+def check_new_branch(taken: Collection[str], branch: str) -> None:
+    """Refuse a name that no new branch can have, beside those that are ``taken``. Raises Invalid with the reason."""
+    if why := why_no_branch(branch):
+        raise Invalid(f"'{branch}' is no name for a branch: {why}.")
+    if branch in taken:
+        raise Invalid(f"There is a branch {branch} already; name another one.")
+    if other := _obstacle(taken, branch):
+        raise Invalid(f"There is a branch {other}, so git can have none named {branch}; name another one.")
+
+
+def _obstacle(taken: Collection[str], branch: str) -> str:
+    """The branch that keeps git from having this one: for git they are a file and a folder of one name."""
+    above = (branch[:at] for at, letter in enumerate(branch) if letter == "/")
+    return next((name for name in above if name in taken), "") or next(
+        (name for name in taken if name.startswith(f"{branch}/")), ""
+    )
+
+
+def warnings(path: Path) -> list[str]:
+    """For briefs.services.projects: what of a repository will make agents fail in it, though it can be worked on."""
+    missing = git.Repository(path).missing_identity()
+    if not missing:
+        return []
+    return [
+        f"Git does not know who commits in {path}: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not "
+        f'set, so agents cannot commit there. Set it: git config --global {missing[0]} "…".'
+    ]
+
+
 def repository(project: Project) -> git.Repository:
     return git.Repository(project.path)
 
@@ -105,10 +165,10 @@ def fill(repo: git.Repository, path: Path, sha: str) -> None:
         repo.fill_worktree(path, sha, patience=BUSY_SECONDS)
 
 
-def branch_name(brief: Brief, ordinal: int) -> str:
+def branch_name(brief: Brief, ordinal: int, prefix: str = BRANCH_PREFIX) -> str:
     """``flower/12-fix-login`` for a brief's first branch, ``flower/12-fix-login-2`` for the second."""
     words = re.sub(r"[^a-z0-9]+", "-", brief.title.lower()).strip("-")[:40].strip("-") or "work"
-    return f"flower/{brief.pk}-{words}" + (f"-{ordinal}" if ordinal > 1 else "")
+    return f"{prefix}/{brief.pk}-{words}" + (f"-{ordinal}" if ordinal > 1 else "")
 
 
 def place(project: Project, name: str) -> Path:

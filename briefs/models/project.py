@@ -11,6 +11,9 @@ class Project(models.Model):
     slug = models.SlugField(max_length=60, unique=True)
     root = models.CharField(max_length=700, unique=True, help_text="absolute path of the main checkout")
     main_branch = models.CharField(max_length=200)
+    branch_prefix = models.CharField(
+        max_length=60, default="flower", help_text="what the names of agents' branches begin with: flower/12-fix-login"
+    )
     setup_command = models.TextField(
         blank=True, help_text="run by the shell in a new worktree, before the agent starts"
     )

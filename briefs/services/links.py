@@ -9,6 +9,7 @@ from django.db import transaction
 from briefs import trace
 from briefs.models import Actor, Brief, Link
 from flower.errors import Invalid
+from flower.refnames import is_commit_id, why_no_branch
 
 
 def add(brief: Brief, kind: str, target: str, *, actor: Actor, relation: str = "reference", label: str = "") -> Link:
@@ -46,4 +47,10 @@ def _target(kind: str, target: str) -> str:
         raise Invalid("A link needs a target of at most 500 characters.")
     if kind == Link.Kind.URL and urlsplit(target).scheme not in {"http", "https"}:
         raise Invalid("A link to an address must begin with http:// or https://.")
+    if kind == Link.Kind.COMMIT:
+        target = target.lower()
+        if not is_commit_id(target):
+            raise Invalid(f"'{target[:100]}' is no commit; give its id, 4 to 64 hex digits.")
+    if kind == Link.Kind.BRANCH and (why := why_no_branch(target)):
+        raise Invalid(f"'{target[:100]}' is no name for a branch: {why}.")
     return target

@@ -13,13 +13,33 @@ from flower.errors import Conflict, Forbidden, Invalid
 
 # What a repository must be is known by the room that knows git; it registers its check here (see worktrees/apps.py).
 RepositoryCheck = Callable[[Path, str], str]
+Warnings = Callable[[Path], list[str]]
 _checks: list[RepositoryCheck] = []
+_prefix_checks: list[RepositoryCheck] = []
+_warnings: list[Warnings] = []
 
 
 def check_repository(check: RepositoryCheck) -> RepositoryCheck:
     """Register a check ``(path, main branch or "") -> main branch`` that raises Refusal for what is no repository."""
     _checks.append(check)
     return check
+
+
+def check_prefix(check: RepositoryCheck) -> RepositoryCheck:
+    """Register a check ``(path, branch prefix or "") -> branch prefix`` that raises Refusal; "" has one chosen."""
+    _prefix_checks.append(check)
+    return check
+
+
+def warn(tell: Warnings) -> Warnings:
+    """Register ``(path) -> sentences``: what will be in the way of work in a repository that is added."""
+    _warnings.append(tell)
+    return tell
+
+
+def warnings(project: Project) -> list[str]:
+    """What whoever adds a project should know of its repository."""
+    return [sentence for tell in _warnings for sentence in tell(project.path)]
 
 
 def add(
@@ -30,8 +50,11 @@ def add(
     setup_command: str = "",
     gates: Sequence[str] = (),
     auto_merge: bool = False,
+    branch_prefix: str = "",
 ) -> Project:
     """Add the git repository at ``path``. The slug defaults to the folder's name, the branch to the one checked out.
+
+    ``branch_prefix`` is what the names of agents' branches begin with; "" has one chosen that can be used.
 
     Raises Invalid when the path is no repository that can be worked on, Conflict when it or the slug is there already.
     """
@@ -43,6 +66,7 @@ def add(
     root = root.resolve()
     for check in _checks:
         main_branch = check(root, main_branch)
+    branch_prefix = _prefix(root, branch_prefix)
     setup_command, gates = commands(setup_command, gates)
     slug = slug or re.sub(r"[^a-z0-9]+", "-", root.name.lower()).strip("-")
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,59}", slug):
@@ -60,6 +84,7 @@ def add(
                 setup_command=setup_command,
                 gates=gates,
                 auto_merge=auto_merge,
+                branch_prefix=branch_prefix,
             )
     except IntegrityError:
         raise Conflict(f"Project '{slug}' was added by somebody else a moment ago.") from None
@@ -71,19 +96,34 @@ def configure(
     setup_command: str | None = None,
     gates: Sequence[str] | None = None,
     auto_merge: bool | None = None,
+    branch_prefix: str | None = None,
     actor: Actor,
 ) -> Project:
-    """Change how a project's work is set up and checked; None leaves as it is. For operators: gates are shell text."""
+    """Change how a project's work is set up and checked; None leaves as it is. For operators: gates are shell text.
+
+    An empty ``branch_prefix`` has one chosen. Raises Forbidden and Invalid.
+    """
     if actor.kind != Actor.Kind.OPERATOR:
         raise Forbidden("Only an operator changes the commands of a project.")
     setup, wanted = commands(
         project.setup_command if setup_command is None else setup_command, project.gates if gates is None else gates
     )
+    if branch_prefix is not None and branch_prefix != project.branch_prefix:
+        project.branch_prefix = _prefix(project.path, branch_prefix)
     project.setup_command, project.gates = setup, wanted
     if auto_merge is not None:
         project.auto_merge = auto_merge
-    project.save(update_fields=["setup_command", "gates", "auto_merge"])
+    project.save(update_fields=["setup_command", "gates", "auto_merge", "branch_prefix"])
     return project
+
+
+def _prefix(root: Path, wanted: str) -> str:
+    prefix = wanted.strip().removesuffix("/")
+    if len(prefix) > 60:
+        raise Invalid("A prefix of branches has at most 60 characters.")
+    for check in _prefix_checks:
+        prefix = check(root, prefix)
+    return prefix
 
 
 def commands(setup_command: str, gates: Sequence[str]) -> tuple[str, list[str]]:

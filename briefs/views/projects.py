@@ -33,6 +33,8 @@ def project_add(request: Request) -> HttpResponse:
     except Refusal as refusal:
         return _refuse(request, refusal, "add")
     messages.success(request, f"Project {project.slug} is here. Capture a brief for it.")
+    for warning in services.warnings(project):
+        messages.warning(request, warning)
     return redirect("board")
 
 
@@ -52,6 +54,7 @@ def project(request: Request, slug: str) -> HttpResponse:
             setup_command=typed["setup_command"],
             gates=typed["gates"],
             auto_merge=typed["auto_merge"],
+            branch_prefix=typed["branch_prefix"],
             actor=request.identity.actor,
         )
     except Refusal as refusal:

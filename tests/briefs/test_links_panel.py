@@ -77,7 +77,7 @@ def test_what_a_link_leads_to_is_looked_for_and_said_when_it_is_not_there(browse
     there = [("branch", "side"), ("file", "src/app.py"), ("file", "src/app.py:12"), ("file", "src"), ("url", url)]
     there += [("file", f"{project.root}/README.md")]
     lost = [("branch", "nowhere"), ("file", "src/lost.py"), ("file", "../secret"), ("file", "/etc/passwd")]
-    lost += [("session", "999"), ("worktree", "nowhere"), ("brief", "999"), ("file", "a\\nb"), ("branch", "--help")]
+    lost += [("session", "999"), ("worktree", "nowhere"), ("brief", "999"), ("file", "a\\nb"), ("branch", "no/where")]
     for kind, target in (*there, *lost):
         links.add(brief, kind, target, actor=agent())
     page = body(browser.get(brief.get_absolute_url()))

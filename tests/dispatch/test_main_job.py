@@ -193,7 +193,7 @@ def test_what_cannot_be_dispatched_says_why_and_changes_nothing(project):
     assert brief.trace.last().kind == "unblocked"
     with pytest.raises(Conflict, match="dispatch is closed"):
         services.dispatch(other, actor=operator())
-    with pytest.raises(Invalid, match="no branch, tag or commit"):
+    with pytest.raises(Invalid, match="No branch, tag or commit"):
         services.dispatch(brief, actor=operator(), base="no-such-branch")
     with pytest.raises(Invalid, match="MAIN's branch"):
         services.dispatch(brief, actor=operator(), branch="main")

@@ -193,7 +193,7 @@ def test_a_branch_that_a_person_rebases_in_main_is_left_to_them(project, finishe
         git(project.path, "rebase", "upstream")
     merging.ask(request, actor=operator())
     drive(request, "finished")
-    assert "a rebase on main is under way in" in request.failure
+    assert "rebase on main is under way in" in request.failure
     (project.path / "README.md").write_text("# Both\n")
     git(project.path, "add", "README.md")
     git(project.path, "-c", "core.editor=true", "rebase", "--continue")

@@ -23,6 +23,7 @@ FLOOR = {
     "flower.markdown",
     "flower.metrics",
     "flower.prepared",
+    "flower.refnames",
     "flower.threads",
     "flower.toolbox",
 }

@@ -47,7 +47,7 @@ def test_a_conflict_names_its_files_and_touches_nothing(place: Place) -> None:
     merged = place.repo.merge_tree(target, source)
     assert sorted(merged.conflicts) == ["a.txt", "dir/ü 1.txt"]
     assert "CONFLICT (content): Merge conflict in a.txt" in merged.messages
-    with pytest.raises(Conflict, match=r"merge conflict in a\.txt") as caught:
+    with pytest.raises(Conflict, match=r"Merge conflict in a\.txt") as caught:
         merged.require_clean()
     assert sorted(caught.value.files) == ["a.txt", "dir/ü 1.txt"]
     assert place.picture() == before
@@ -117,7 +117,7 @@ def test_a_branch_is_not_moved_under_somebody_who_is_in_the_middle_of_something_
     before = place.picture()
     with (
         place.repo.lock(),
-        pytest.raises(GitError, match=f"a {what} on main is under way in .*: finish or abort it there, then try again"),
+        pytest.raises(GitError, match=f"A {what} on main is under way in .*: finish or abort it there, then try again"),
     ):
         place.repo.compare_and_swap("refs/heads/main", new, ours, "flower")
     assert place.picture() == before

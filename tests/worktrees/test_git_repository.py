@@ -96,7 +96,7 @@ def test_resolve(place: Place) -> None:
     assert repo.resolve("HEAD~1") == place.first
     assert repo.resolve(second) == second
     for bad in ("nope", "-h", "--all", "", "a\nb", "x\0", "f" * 40, "main:a.txt"):
-        with pytest.raises(GitError, match="no branch, tag or commit named"):
+        with pytest.raises(GitError, match="No branch, tag or commit named"):
             repo.resolve(bad)
 
 

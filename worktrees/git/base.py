@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
+from flower.refnames import why_no_branch
+
 from . import command, locks
 from .command import OUTPUT_LIMIT, QUICK, Output
 from .errors import GitError
@@ -96,10 +98,12 @@ class Base:
     def resolve(self, ref: str) -> str:
         """The full commit id of a branch, tag, commit or expression such as `main~2`.
 
-        A branch wins over a tag of the same name (git would take the tag). GitError when there is none.
+        A branch wins over a tag of the same name (git would take the tag). A name that begins with ``refs/`` is a whole
+        one and is taken as it stands. GitError when there is none.
         """
         # A full id is what it says, even when somebody named a branch like it.
-        for name in (ref,) if _FULL_ID.fullmatch(ref) else (f"refs/heads/{ref}", ref):
+        is_whole = ref.startswith("refs/") or _FULL_ID.fullmatch(ref)
+        for name in (ref,) if is_whole else (f"refs/heads/{ref}", ref):
             if found := self._commit_of(name):
                 return found
         raise GitError(f"no branch, tag or commit named '{command.readable(ref)}' in {self.path}")
@@ -107,21 +111,23 @@ class Base:
     def _commit_of(self, name: str, cwd: Path | None = None) -> str | None:
         if not name or name.startswith("-") or not name.isprintable():
             return None
+        if name.startswith("refs/"):
+            # Where there is no such ref, git would look for refs/heads/refs/heads/main and the like.
+            whole = re.split(r"[~^:]|@\{", name, maxsplit=1)[0]
+            exact = self._git("show-ref", "--verify", "--hash", "--", whole, cwd=cwd, ok=(0, 1, 128))
+            if exact.returncode:
+                return None
+            if name == whole and name.startswith("refs/heads/"):
+                return exact.text  # a branch holds a commit and nothing else
+            name = exact.text + name.removeprefix(whole)
         wanted = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         output = self._git(*wanted, cwd=cwd, ok=(0, 1, 128))
         return output.text if output.returncode == 0 else None
 
     def _branch_ref(self, branch: str) -> str:
         """The full name of a local branch; GitError when git would not allow it as a branch name."""
-        wanted = ("check-ref-format", "--branch", branch)
-        # It expands "@{-1}" to the branch before; only a name that stays itself is a name.
-        if (
-            not branch
-            or branch.startswith("-")
-            or "\0" in branch
-            or self._git(*wanted, ok=(0, 1, 128, 129)).text != branch
-        ):
-            raise GitError(f"'{command.readable(branch)}' is not a name that git allows for a branch")
+        if why := why_no_branch(branch):
+            raise GitError(f"'{command.readable(branch)}' is no name for a branch: {why}")
         return f"refs/heads/{branch}"
 
     def _full_ref(self, ref: str) -> str:
@@ -152,7 +158,7 @@ class Base:
             lines = self._git(*wanted, cwd=worktree).stdout.decode(errors="surrogateescape").splitlines()
         except GitError as error:
             raise GitError(
-                f"{worktree} is not a worktree of {self.path}: {error}", argv=error.argv, stderr=error.stderr
+                f"{worktree} is not a worktree of {self.path}: {error.message}", argv=error.argv, stderr=error.stderr
             ) from error
         if len(lines) != 3 or not _same(lines[0], worktree) or not _same(lines[2], self.common_dir):
             raise GitError(f"{worktree} is not the top of a worktree of {self.path}")

@@ -27,7 +27,8 @@ class GitError(GitPythonError):
         self.stderr = stderr
 
     def __str__(self) -> str:
-        return self.message
+        """`message` as a sentence: a capital at its beginning, a stop at its end."""
+        return f"{self.message[:1].upper()}{self.message[1:]}".rstrip(".") + "."
 
 
 class LockBusy(GitError):
@@ -50,7 +51,7 @@ class RefMoved(GitError):
         self.expected = expected
         self.found = found
         where = f"at {found[:12]}" if found else "gone"
-        super().__init__(f"{ref} has moved: it was expected at {expected[:12]} but is {where}")
+        super().__init__(f"the ref {ref} has moved: it was expected at {expected[:12]} but is {where}")
 
 
 class InTheWay(GitError):

@@ -90,6 +90,11 @@ class History(Base):
         output = self._git("symbolic-ref", "--quiet", "HEAD", ok=(0, 1))
         return output.text.removeprefix("refs/heads/") if output.returncode == 0 else None
 
+    def missing_identity(self) -> list[str]:
+        """Which of user.name and user.email git's settings do not say for this repository."""
+        wanted = ("user.name", "user.email")
+        return [name for name in wanted if not self._git("config", "--get", name, ok=(0, 1)).text.strip()]
+
     def branches(self) -> dict[str, str]:
         """Local branches by name, each with its commit id."""
         listed = self._git("for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads/").text

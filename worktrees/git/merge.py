@@ -87,11 +87,11 @@ class Merging(Worktrees):
         name, reason = self._full_ref(ref), self._line(reason, "the reason")
         new, old = self._object_id(new), self._object_id(old)
         if self._git("symbolic-ref", "--quiet", name, ok=(0, 1)).returncode == 0:
-            raise GitError(f"{name} only points to another ref: name that one")
+            raise GitError(f"the ref {name} only points to another ref: name that one")
         if name.startswith("refs/heads/"):
             branch = name.removeprefix("refs/heads/")
             if user := self._user_of(branch, but_main=True):
-                raise GitError(f"{branch} is checked out in the worktree {user}: it must not be moved under it")
+                raise GitError(f"the branch {branch} is checked out in the worktree {user}: it must not move under it")
             if what := self._busy_on(branch):
                 raise GitError(
                     f"a {what} on {branch} is under way in {self.path}: finish or abort it there, then try again"

@@ -18,6 +18,9 @@ class Command(BaseCommand):
         parser.add_argument("--main", default="", metavar="BRANCH", help="default: the branch that is checked out")
         parser.add_argument("--setup", default="", metavar="CMD", help="run in each new worktree before its agent")
         parser.add_argument("--gate", action="append", default=[], metavar="CMD", help="must exit 0 before a merge")
+        parser.add_argument(
+            "--branch-prefix", default="", metavar="P", help="of agents' branches; default: flower, if it can be used"
+        )
         parser.add_argument("--auto-merge", action="store_true", help="merge finished work without being asked")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -33,7 +36,10 @@ class Command(BaseCommand):
                 setup_command=options["setup"],
                 gates=options["gate"],
                 auto_merge=options["auto_merge"],
+                branch_prefix=options["branch_prefix"],
             )
         except Refusal as refusal:
             raise CommandError(refusal.sentence) from refusal
         self.stdout.write(project.slug)
+        for warning in projects.warnings(project):
+            self.stderr.write(f"Note: {warning}")
