@@ -51,7 +51,10 @@ def passed(request: DispatchRequest, repository: git.Repository) -> bool:
             return False  # still running
         if not run.passed:
             record.refuse(
-                request, "gate", f"Gate {ordinal} of {len(gates)} is red: `{command}` {run.why}.", tail=run.tail
+                request,
+                record.NotMerged.GATE,
+                f"Gate {ordinal} of {len(gates)} is red: `{command}` {run.why}.",
+                tail=run.tail,
             )
             return False
     return True

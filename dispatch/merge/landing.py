@@ -37,7 +37,7 @@ def land(request: DispatchRequest, repository: git.Repository, target: str) -> N
                         raise
                     in_the_way = list(error.files)
     if in_the_way:
-        record.refuse(request, "in the way", _in_the_way(in_the_way))
+        record.refuse(request, record.NotMerged.IN_THE_WAY, _in_the_way(in_the_way))
         return
     behind = "" if checked_out else f"MAIN has another branch checked out than {branch}."
     record.done(request, repository, new, old, behind=behind)

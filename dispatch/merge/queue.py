@@ -72,7 +72,7 @@ def step(request: DispatchRequest) -> None:
         elif isinstance(error, OSError):
             raise  # a hiccup of the disk, maybe: tried again a few times (dispatch/machine.py)
         else:
-            record.refuse(request, "git", f"The merge stopped: {error}")
+            record.refuse(request, record.NotMerged.GIT, f"The merge stopped: {error}")
     finally:
         request.refresh_from_db()
         if request.state != State.MERGING:
@@ -93,7 +93,7 @@ def give_up(request: DispatchRequest, sentence: str) -> None:
         DispatchRequest.objects.filter(pk=request.pk, state=State.MERGING).update(failure=why)
         return
     with contextlib.suppress(Conflict):  # somebody was first
-        record.refuse(request, "internal", sentence)
+        record.refuse(request, record.NotMerged.INTERNAL, sentence)
     _end_turn(request)
 
 
@@ -152,4 +152,8 @@ def _merge(request: DispatchRequest, repository: git.Repository) -> None:
         except git.RefMoved:
             continue
     if not landing.has_landed(request, repository):
-        record.refuse(request, "moved", f"{request.project.main_branch} moved five times during the merge; try again.")
+        record.refuse(
+            request,
+            record.NotMerged.MOVED,
+            f"{request.project.main_branch} moved five times during the merge; try again.",
+        )

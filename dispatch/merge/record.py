@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 from django.db import transaction
@@ -16,19 +17,29 @@ from worktrees import git
 TAIL_BYTES: Final = 6_000
 
 
-def refuse(request: DispatchRequest, failure_class: str, sentence: str, *, tail: str = "") -> None:
+class NotMerged(StrEnum):
+    """Why a merge was refused; nothing was changed then, and it may be asked for again."""
+
+    GATE = "gate"
+    IN_THE_WAY = "in the way"
+    MOVED = "moved"
+    GIT = "git"
+    INTERNAL = "internal"
+
+
+def refuse(request: DispatchRequest, why: NotMerged, sentence: str, *, tail: str = "") -> None:
     """Back to ``finished``: nothing was changed, the reason is on the trace, and the merge may be asked for again."""
     body = sentence if not tail else f"{sentence}\n\n```\n{tail.strip()[-TAIL_BYTES:].replace('```', '` ` `')}\n```"
-    kind = trace.Kind.GATE if failure_class == "gate" else trace.Kind.REFUSED
+    kind = trace.Kind.GATE if why == NotMerged.GATE else trace.Kind.REFUSED
     lifecycle.move(
         request,
         State.FINISHED,
         actor=merger(request),
         kind=kind,
         body=body,
-        data={"class": failure_class},
+        data={"class": str(why)},
         failure=sentence,
-        failure_class=failure_class,
+        failure_class=str(why),
     )
 
 

@@ -320,7 +320,7 @@ def test_a_merge_that_has_landed_is_never_refused(project, half_landed, drive):
 
 
 def test_a_merge_that_landed_and_was_called_refused_is_finished_when_it_is_asked_for_again(project, half_landed, drive):
-    record.refuse(half_landed, "git", "Nobody could tell whether it had landed.")
+    record.refuse(half_landed, record.NotMerged.GIT, "Nobody could tell whether it had landed.")
     mend(project)
     merging.ask(half_landed, actor=operator())
     drive(half_landed, "done")
