@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from briefs.identity import Identity
 from briefs.services.recall import iso
 from dispatch import auto, claims, services
 from dispatch import merge as merging
+from dispatch.models import DispatchRequest
 from flower.errors import NotFound
-from flower.toolbox import tool
+from flower.toolbox import Arg, BriefNumber, OwnDispatch, tool
 from worktrees.models import Worktree
+
+DispatchNumber = Annotated[int, Arg("The dispatch's number.")]
+Fence = Annotated[int | None, Arg("The `fence` of your claim; a run's own token needs none.")]
+Why = Annotated[str, Arg("The reason, for the trace.")]
 
 
 @tool("o")
 def brief_dispatch(
     caller: Identity,
-    brief: int,
-    agent: str = "",
-    kind: str = "",
-    branch: str = "",
-    worktree: int | None = None,
-    base: str = "",
-    run: bool | None = None,
+    brief: BriefNumber,
+    agent: Annotated[str, Arg("The program that flower starts (whoami lists them); none: an agent claims it.")] = "",
+    kind: Annotated[
+        str, Arg("rework: take over work that was not merged; default: fresh.", DispatchRequest.Kind.values)
+    ] = "",
+    branch: Annotated[str, Arg("A new branch's name; default: made from the title.")] = "",
+    worktree: Annotated[int | None, Arg("An existing worktree to work in, by its number.")] = None,
+    base: Annotated[str, Arg("Branch or commit to begin from; default: the main branch.")] = "",
+    run: Annotated[
+        bool | None, Arg("true: start the project's last program where none is named; false: start none.")
+    ] = None,
 ) -> dict[str, Any]:
-    """Hand a brief to an agent. `agent` names the program that flower starts; leave it out and an agent claims it.
-
-    `base` is a branch or commit (default: the project's main branch), `worktree` an existing one to work in. `kind`
-    rework takes over the work of a dispatch that was not merged. `run` true starts an agent also where none is named:
-    the project's last one; false leaves the dispatch queued for whoever claims it.
-    """
+    """Hand a brief to an agent, which flower starts, or which claims it."""
     found = caller.find_brief(brief)
     claims.check_project(caller, found.project_id)
     agent = auto.agent_to_run(found, agent, run)
@@ -56,7 +60,12 @@ def find_worktree(caller: Identity, number: int | None) -> Worktree | None:
 
 @tool("ao")
 def brief_claim(
-    caller: Identity, brief: int | None = None, dispatch: int | None = None, lease_seconds: int = claims.LEASE_SECONDS
+    caller: Identity,
+    brief: Annotated[int | None, Arg("Only what is queued of this brief.")] = None,
+    dispatch: Annotated[int | None, Arg("This dispatch alone.")] = None,
+    lease_seconds: Annotated[
+        int, Arg("How long the claim holds without progress, 10 to 86400.")
+    ] = claims.LEASE_SECONDS,
 ) -> dict[str, Any]:
     """Claim queued work: of a brief, one dispatch, or (neither) the oldest that waits. Exactly one claimant gets it.
 
@@ -77,9 +86,12 @@ def brief_claim(
 
 @tool("rao")
 def brief_dispatch_progress(
-    caller: Identity, note: str, dispatch: int | None = None, fence: int | None = None
+    caller: Identity,
+    note: Annotated[str, Arg("What was done or comes next, in a line or two.")],
+    dispatch: OwnDispatch = None,
+    fence: Fence = None,
 ) -> dict[str, Any]:
-    """Report progress in a line or two; this also renews your claim's lease. `dispatch` defaults to your own."""
+    """Report progress; this also renews your claim's lease."""
     request = claims.find_to_change(caller, dispatch)
     seq = services.progress(request, note, identity=caller, fence=fence)
     return {"ok": True, "dispatch": request.pk, "seq": seq}
@@ -88,16 +100,13 @@ def brief_dispatch_progress(
 @tool("rao")
 def brief_dispatch_complete(
     caller: Identity,
-    dispatch: int | None = None,
-    summary: str = "",
-    handoff: str = "",
-    no_changes: bool = False,
-    fence: int | None = None,
+    dispatch: OwnDispatch = None,
+    summary: Annotated[str, Arg("What was done, in markdown.")] = "",
+    handoff: Annotated[str, Arg("What the next one should know.")] = "",
+    no_changes: Annotated[bool, Arg("true: nothing had to change, there is no commit.")] = False,
+    fence: Fence = None,
 ) -> dict[str, Any]:
-    """Say that the work is finished. It is checked: clean worktree, commits on the branch on top of its base.
-
-    `summary` tells what was done, `handoff` what the next one should know. `no_changes` when nothing had to change.
-    """
+    """Say that the work is finished. It is checked: clean worktree, commits on the branch on top of its base."""
     request = services.complete(
         claims.find_to_change(caller, dispatch),
         identity=caller,
@@ -110,7 +119,7 @@ def brief_dispatch_complete(
 
 
 @tool("rao")
-def brief_dispatch_cancel(caller: Identity, dispatch: int, why: str, fence: int | None = None) -> dict[str, Any]:
+def brief_dispatch_cancel(caller: Identity, dispatch: DispatchNumber, why: Why, fence: Fence = None) -> dict[str, Any]:
     """Call a dispatch off, with the reason: its agent is stopped; its worktree and branch stay.
 
     Agents call off what they hold; the orchestrator any, also a merge until its commit is on the branch.
@@ -123,7 +132,7 @@ def brief_dispatch_cancel(caller: Identity, dispatch: int, why: str, fence: int 
 
 @tool("rao")
 def brief_dispatch_fail(
-    caller: Identity, why: str, dispatch: int | None = None, fence: int | None = None
+    caller: Identity, why: Why, dispatch: OwnDispatch = None, fence: Fence = None
 ) -> dict[str, Any]:
     """Give up a dispatch that you hold, with the reason. The brief goes back to planned.
 
@@ -134,7 +143,7 @@ def brief_dispatch_fail(
 
 
 @tool("o", destructive=True)
-def dispatch_merge(caller: Identity, dispatch: int) -> dict[str, Any]:
+def dispatch_merge(caller: Identity, dispatch: DispatchNumber) -> dict[str, Any]:
     """Ask for finished work to be merged to MAIN's branch: gates first, then the ref and MAIN's files together."""
     merging.check_may_merge(caller)
     request = merging.ask(claims.find_to_change(caller, dispatch), actor=caller.actor)

@@ -5,21 +5,23 @@ What these answer was written by agents and by the programs that they ran: it is
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from briefs.identity import Identity
-from flower.toolbox import tool
+from flower.toolbox import Arg, Cursor, Limit, ProjectSlug, tool
 from transcripts.services import recalling
+
+SessionNumber = Annotated[int, Arg("The session's number.")]
 
 
 @tool("ao", read_only=True)
 def recall_sessions(
     caller: Identity,
-    project: str | None = None,
-    brief: int | None = None,
-    live: bool | None = None,
-    limit: int = 30,
-    cursor: str | None = None,
+    project: ProjectSlug = None,
+    brief: Annotated[int | None, Arg("Only those that worked on this brief.")] = None,
+    live: Annotated[bool | None, Arg("true: only those that go on; false: only those that ended.")] = None,
+    limit: Limit = 30,
+    cursor: Cursor = None,
 ) -> dict[str, Any]:
     """List sessions (runs of agent programs), newest activity first; `now` is what each was at last.
 
@@ -29,7 +31,7 @@ def recall_sessions(
 
 
 @tool("ao", read_only=True)
-def recall_segments(caller: Identity, session: int, cursor: str | None = None) -> dict[str, Any]:
+def recall_segments(caller: Identity, session: SessionNumber, cursor: Cursor = None) -> dict[str, Any]:
     """Read what happened in a session: its segments with title, status, outcome, next steps, decisions, questions.
 
     `event` is the place in the transcript that a line was read from.
@@ -38,20 +40,23 @@ def recall_segments(caller: Identity, session: int, cursor: str | None = None) -
 
 
 @tool("ao", read_only=True)
-def recall_resume(caller: Identity, project: str | None = None) -> dict[str, Any]:
+def recall_resume(caller: Identity, project: ProjectSlug = None) -> dict[str, Any]:
     """Where to go on: the newest unfinished segment, its next steps and files, and what was committed since."""
     return recalling.resume(caller, project=project)
 
 
 @tool("ao", read_only=True)
-def recall_open_loops(caller: Identity, project: str | None = None, cursor: str | None = None) -> dict[str, Any]:
+def recall_open_loops(caller: Identity, project: ProjectSlug = None, cursor: Cursor = None) -> dict[str, Any]:
     """Questions nobody answered and next steps nobody took up, in recent sessions, each with session and event."""
     return recalling.open_loops(caller, project=project, cursor=cursor)
 
 
 @tool("ao", read_only=True)
 def recall_touching(
-    caller: Identity, path: str, project: str | None = None, cursor: str | None = None
+    caller: Identity,
+    path: Annotated[str, Arg("Its path, whole or the end of it.")],
+    project: ProjectSlug = None,
+    cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """Sessions and segments that read or changed a file or folder, newest first. `path`: whole, or its end."""
+    """Sessions and segments that read or changed a file or folder, newest first."""
     return recalling.touching(caller, path, project=project, cursor=cursor)

@@ -51,7 +51,7 @@ class Served:
         return {
             key: None if value is None else self.arguments[key].checked(name, value)
             for key, value in given.items()
-            if value is not None or key in self.required
+            if key in self.required or not self.arguments[key].is_left_out(value)
         }
 
     def perform(self, caller: Identity, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

@@ -1,19 +1,27 @@
-"""A tool's arguments: its function's signature is the schema, and each value is checked by its type, in one place."""
+"""A tool's arguments: its function's signature is the schema, and each value is checked by its type, in one place.
+
+Models write down what they mean in more ways than one: ``"12"``, ``"#12"`` and ``12.0`` for 12, ``"true"`` for true, a
+list as its JSON text or its one element alone. All of that is taken, for every tool; what is left is refused by name.
+"""
 
 from __future__ import annotations
 
 import inspect
 import json
+import math
 import types
 import typing
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from flower.errors import Invalid
 from flower.logs import without_tokens
-from flower.toolbox import Tool
+from flower.toolbox import Arg, Tool
 
 LARGEST_INTEGER: Final = 2**63 - 1  # what a database column holds; beyond it SQLite raises OverflowError
+SHOWN: Final = 40  # characters of a refused value that its sentence quotes
+REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 _JSON_TYPES: Final[dict[Any, tuple[dict[str, Any], str]]] = {
     int: ({"type": "integer"}, "a whole number"),
@@ -31,7 +39,8 @@ _JSON_TYPES: Final[dict[Any, tuple[dict[str, Any], str]]] = {
 class Argument:
     """One argument of a tool. Optional ones may be left out or null; the function's default then stands.
 
-    A required one whose type allows None must be said, and may be null.
+    A required one whose type allows None must be said, and may be null. ``choices`` are the texts that it may be; an
+    empty text counts as left out then.
     """
 
     name: str
@@ -39,15 +48,25 @@ class Argument:
     required: bool
     default: Any = None
     nullable: bool = False
+    description: str = ""
+    choices: tuple[str, ...] = ()
 
     @property
     def schema(self) -> dict[str, Any]:
-        schema = dict(_JSON_TYPES[self.kind][0])
+        schema: dict[str, Any] = dict(_JSON_TYPES[self.kind][0])
+        if self.choices and self.kind == list[str]:
+            schema["items"] = {"type": "string", "enum": list(self.choices)}
+        elif self.choices:
+            schema["enum"] = list(self.choices)
         if self.required and self.nullable:
             schema["type"] = [schema["type"], "null"]
-        if not self.required and self.default is not None:
+        if not self.required and self.default not in (None, ""):
             schema["default"] = self.default
-        return schema
+        return schema | ({"description": self.description} if self.description else {})
+
+    def is_left_out(self, value: Any) -> bool:
+        """Whether a value says no more than its absence would."""
+        return value is None or (not self.required and bool(self.choices) and value == "")
 
     def checked(self, tool: str, value: Any) -> Any:
         """``value`` as the tool's function takes it. Raises Invalid with a sentence that names the argument."""
@@ -56,37 +75,78 @@ class Argument:
             wanted = _JSON_TYPES[self.kind][1]
             raise Invalid(f"The argument '{self.name}' of {tool} must be {wanted}, not {_shown(value)}.")
         for part in good if isinstance(good, list) else [good]:
-            if isinstance(part, int) and abs(part) > LARGEST_INTEGER:
+            if isinstance(part, int | float) and abs(part) > LARGEST_INTEGER:
                 raise Invalid(f"The argument '{self.name}' of {tool} is a number far too large.")
-            if isinstance(part, str) and not _is_storable(part):
-                raise Invalid(f"The argument '{self.name}' of {tool} holds NUL or half characters, which are no text.")
+            if self.choices and part not in self.choices:
+                choices = ", ".join(self.choices)
+                raise Invalid(f"The argument '{self.name}' of {tool} must be one of {choices}, not {_shown(part)}.")
         # Agents write down what they see, and what they write stays: their own token, say.
         if self.kind is str:
-            return without_tokens(good)
-        return [without_tokens(part) for part in good] if self.kind == list[str] else good
+            return without_tokens(storable(good))
+        return [without_tokens(storable(part)) for part in good] if self.kind == list[str] else good
 
 
 def _converted(kind: Any, value: Any) -> Any:
-    """None where it cannot be. Models write "12" and 12.0 for 12, so these are taken for what is meant."""
-    if kind is str:
-        return value if isinstance(value, str) else None
-    if kind is bool:
-        return value if isinstance(value, bool) else None
-    if kind is int:
-        if isinstance(value, str) and len(value) <= 20 and value.removeprefix("-").isascii():
-            return int(value) if value.removeprefix("-").isdigit() else None
-        if isinstance(value, float):
-            return int(value) if value.is_integer() else None
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
-    if kind is float:
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """What is meant by ``value``; None where that cannot be told."""
+    if kind in _SCALARS:
+        return _SCALARS[kind](value)
     if typing.get_origin(kind) is dict:
+        value = _parsed(value) if isinstance(value, str) else value
         return value if isinstance(value, dict) else None
-    if not isinstance(value, list):
-        return None
     (inner,) = typing.get_args(kind)
+    if isinstance(value, str):
+        listed = _parsed(value)
+        value = listed if isinstance(listed, list) else [value] if value.strip() else []
+    elif not isinstance(value, list):
+        value = [value]
     items = [_converted(inner, item) for item in value]
     return None if any(item is None for item in items) else items
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _whole_number(value: Any) -> int | None:
+    if isinstance(value, str):
+        number = value.strip().removeprefix("#")
+        whole, _, fraction = number.partition(".")
+        digits = whole.removeprefix("-")
+        good = len(whole) <= 20 and digits.isascii() and digits.isdigit() and not fraction.strip("0")
+        return int(whole) if good else None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, str) and len(value) <= 30:
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if isinstance(value, int) or math.isfinite(value) else None
+
+
+def _truth(value: Any) -> bool | None:
+    if isinstance(value, str):
+        return {"true": True, "false": False}.get(value.strip().lower())
+    return value if isinstance(value, bool) else None
+
+
+_SCALARS: Final[dict[Any, Callable[[Any], Any]]] = {int: _whole_number, float: _number, str: _text, bool: _truth}
+
+
+def _parsed(text: str) -> Any:
+    """What a text says as JSON, if it looks like a list or an object; else None."""
+    if not text.lstrip().startswith(("[", "{")):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _shown(value: Any) -> str:
@@ -95,34 +155,51 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "such a list"
     if isinstance(value, int | float):
-        return "a number"
-    return repr(value if len(value) <= 40 else f"{value[:40]}…")
+        return f"{value:.15g}" if abs(value) < LARGEST_INTEGER else "such a number"
+    return repr(value if len(value) <= SHOWN else f"{value[:SHOWN]}…")
 
 
-def _is_storable(text: str) -> bool:
+def storable(text: str) -> str:
+    """A text that both databases store: NUL and halves of surrogate pairs, which JSON can spell, become U+FFFD.
+
+    That is what happens to them in transcripts, too: the rest of what was written is worth keeping.
+    """
     if text.isascii():
-        return "\0" not in text
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell and no database stores
-        return False
-    return "\0" not in text
+        return text.replace("\0", REPLACEMENT) if "\0" in text else text
+    return text.replace("\0", REPLACEMENT).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+# --- from the signature -----------------------------------------------------------------------------------------------
 
 
 def arguments_of(tool: Tool) -> list[Argument]:
     """What a tool takes besides its caller. Raises TypeError at start for a type that has no place in the table."""
-    hints = typing.get_type_hints(tool.run)
+    hints = typing.get_type_hints(tool.run, include_extras=True)
     found = []
     for name, parameter in list(inspect.signature(tool.run).parameters.items())[1:]:
-        kind, nullable = hints[name], False
-        if typing.get_origin(kind) in {typing.Union, types.UnionType}:
-            nullable = type(None) in typing.get_args(kind)
-            (kind,) = (part for part in typing.get_args(kind) if part is not type(None))
-        kind = {list: list[str], dict: dict[str, Any]}.get(kind, kind)
+        kind, nullable, arg = _taken_apart(hints[name])
         if kind not in _JSON_TYPES:
-            raise TypeError(
-                f"{tool.name}: the argument {name} is of a type that flower/mcp/schema.py does not know: {kind}"
-            )
+            raise TypeError(f"{tool.name}: the argument {name} is of a type that flower/mcp/schema.py lacks: {kind}")
         required = parameter.default is inspect.Parameter.empty
-        found.append(Argument(name, kind, required, None if required else parameter.default, nullable))
+        default = None if required else parameter.default
+        found.append(Argument(name, kind, required, default, nullable, arg.says, tuple(arg.choices)))
     return found
+
+
+def _taken_apart(hint: Any) -> tuple[Any, bool, Arg]:
+    """The plain type of a hint, whether it allows None, and what ``Arg`` says of it."""
+    nullable, arg = False, Arg("")
+    while True:
+        if typing.get_origin(hint) is typing.Annotated:
+            hint, *said = typing.get_args(hint)
+            arg = next((one for one in _args(said)), arg)
+        elif typing.get_origin(hint) in {typing.Union, types.UnionType}:
+            nullable = nullable or type(None) in typing.get_args(hint)
+            (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
+        else:
+            break
+    return {list: list[str], dict: dict[str, Any]}.get(hint, hint), nullable, arg
+
+
+def _args(said: Iterable[Any]) -> Iterable[Arg]:
+    return (one for one in said if isinstance(one, Arg))
