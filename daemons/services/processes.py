@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
-import os
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -28,18 +27,13 @@ from briefs.services import actors
 from daemons import holder, terminal
 from daemons.models import AgentProgram, Process
 from flower import live
+from flower.environment import clean_environment
 from flower.logs import redact
 
 log = structlog.stdlib.get_logger(__name__)
 Phase = Process.Phase
 STARTS_WITHIN: Final = timedelta(seconds=30)  # of a launch; terminal.spawn waits 10 s and then takes its order back
 ended: Final = Signal()  # sent once per process, after the commit: process=Process
-
-# What flower itself is configured with, and no agent may read: database and broker addresses, keys.
-_OWN_VARIABLES: Final = (
-    *("DATABASE_URL", "REDIS_URL", "MEILI_", "DJANGO_", "CELERY_", "PYTHONPATH", "VIRTUAL_ENV"),
-    *("PYTHONUNBUFFERED", "MALLOC_ARENA_MAX", "_MP_FORK"),  # how our own processes run
-)
 
 
 def create(
@@ -105,9 +99,10 @@ def launch(
     if not running.update(seen_at=timezone.now()):  # see ``_never_started``
         process.refresh_from_db()
         return process
-    spec = terminal.RunSpec(
-        argv=list(argv), cwd=Path(process.cwd), env={**clean_environment(), **(env or {})}, time_limit=time_limit
-    )
+    # An agent logs in to its model with the operator's key; what a repository says has no use for one.
+    clean = clean_environment(model_keys=process.purpose == Process.Purpose.AGENT)
+    environment = {**clean, "TERM": "xterm-256color", **(env or {})}
+    spec = terminal.RunSpec(argv=list(argv), cwd=Path(process.cwd), env=environment, time_limit=time_limit)
     try:
         process.run_dir.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         process.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -128,12 +123,6 @@ UNATTENDED: Final = {
     "TERM": "dumb",
     "NO_COLOR": "1",
 }
-
-
-def clean_environment() -> dict[str, str]:
-    """The worker's environment without flower's own settings: no worktree holds database credentials."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FLOWER_", *_OWN_VARIABLES))}
-    return {**kept, "TERM": "xterm-256color"}
 
 
 def observe(process: Process) -> Process:

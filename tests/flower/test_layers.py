@@ -15,6 +15,7 @@ ROOF = "flower"
 # The floor imports no room, and every room may import it.
 FLOOR = {
     "flower.deadlocks",
+    "flower.environment",
     "flower.errors",
     "flower.lifecycle",
     "flower.live",

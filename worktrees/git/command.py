@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from flower.environment import clean_environment
+
 from .errors import GitError
 
 QUICK = 60.0  # seconds: plumbing
@@ -39,8 +41,6 @@ IDENTITY = {
     "GIT_COMMITTER_NAME": "flower",
     "GIT_COMMITTER_EMAIL": "flower@localhost",
 }
-
-_INHERITED = {"GIT_EXEC_PATH", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"}
 
 _CONFIG = (
     "core.hooksPath=/dev/null",
@@ -153,8 +153,8 @@ def failure(command: str, argv: Sequence[str], output: Output) -> GitError:
 
 
 def _environment(lowest: Path | None, extra: Mapping[str, str]) -> dict[str, str]:
-    """Ours without any GIT_ variable that could redirect git, plus what makes its answers predictable."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _INHERITED}
+    """A child's, with no variable that could redirect git, plus what makes its answers predictable."""
+    kept = clean_environment()
     for name in ("LANGUAGE", "LANG"):
         kept.pop(name, None)
     kept |= IDENTITY | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
