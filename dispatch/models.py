@@ -70,6 +70,7 @@ class DispatchRequest(models.Model):
     handoff = models.TextField(blank=True)
     no_changes = models.BooleanField(default=False)
     head_sha = models.CharField(max_length=64, blank=True, help_text="the branch's tip at completion")
+    changes = models.JSONField(null=True, editable=False, help_text="what it changes, then (dispatch/changes.py)")
     merge_attempt = models.PositiveIntegerField(default=0)
     target_sha = models.CharField(max_length=64, blank=True, help_text="the target branch before the merge")
     merge_sha = models.CharField(

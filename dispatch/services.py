@@ -15,7 +15,7 @@ from briefs.services import actors, recall
 from briefs.services.recall import iso
 from daemons.models import AgentProgram
 from daemons.services import programs
-from dispatch import claims, completion, lifecycle, packets
+from dispatch import changes, claims, completion, lifecycle, packets
 from dispatch.models import ACTIVE, HELD, LONGEST_NAME, DispatchRequest, State
 from flower import live
 from flower.errors import Conflict, Invalid
@@ -304,6 +304,7 @@ def complete(
     if fence != request.fence:
         raise Conflict(lifecycle.wrong_fence(request, fence))
     head = completion.check(request, no_changes=no_changes)
+    changed = _changes(request, head)
     with transaction.atomic():
         note_start(request, expecting=fence)
         if request.state not in HELD:  # the same call came twice at once
@@ -320,10 +321,20 @@ def complete(
             handoff=handoff.strip(),
             no_changes=no_changes,
             head_sha=head,
+            changes=changed.as_value() if changed else None,
             finished_at=timezone.now(),
         )
     live.kick("dispatch.tasks.advance", request.pk)
     return request
+
+
+def _changes(request: DispatchRequest, head: str) -> changes.Changes | None:
+    assert request.project is not None
+    try:
+        repository = worktrees.repository(request.project)
+        return changes.summarize(repository, request.base_sha, head, request.project.main_branch)
+    except git.GitError:  # the main branch is gone, say: that is told where it matters, at the merge
+        return None
 
 
 def _completed_before(request: DispatchRequest, fence: int, summary: str, no_changes: bool) -> DispatchRequest:

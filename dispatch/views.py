@@ -24,7 +24,7 @@ from briefs.views.brief import act
 from briefs.views.capture import BY_HAND
 from briefs.views.door import Refused, Request, show
 from daemons.models import AgentProgram
-from dispatch import auto, claims, lifecycle, services, waves
+from dispatch import auto, changes, claims, lifecycle, review, services, waves
 from dispatch import merge as merging
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
 from dispatch.tools import find_worktree
@@ -67,8 +67,7 @@ def panel(request: Request, brief: Brief, refused: Refused | None) -> dict[str, 
         "may": not why_not,
         "why_not": why_not,
         "typed": typed,
-        "to_merge": _to_merge(request, shown),
-        "to_rework": _to_rework(request, brief, shown),
+        "review": _review(request, shown),
         "kind": DispatchRequest.Kind.REWORK if shown and shown[0].has_work and services.may_retry(shown[0]) else "",
         "last_agent": next((row.program.name for row in shown if row.program), ""),
         "kinds": [kind for kind in DispatchRequest.Kind.values if kind != DispatchRequest.Kind.DESIGN],
@@ -107,18 +106,11 @@ def _who(row: DispatchRequest) -> str:
     return row.program.name if row.program else "nobody yet"
 
 
-def _to_merge(request: Request, shown: list[DispatchRequest]) -> DispatchRequest | None:
-    """Finished work that this person may merge: the one action that matters on the page then."""
+def _review(request: Request, shown: list[DispatchRequest]) -> review.Review | None:
+    """The finished work that waits for a person; else the newest request, where that met a conflict."""
     finished = (row for row in shown if row.state == State.FINISHED and row.kind != DispatchRequest.Kind.DESIGN)
-    return next(finished, None) if request.identity.may_orchestrate else None
-
-
-def _to_rework(request: Request, brief: Brief, shown: list[DispatchRequest]) -> DispatchRequest | None:
-    """Finished work whose merge was refused, and that a rework may take the place of."""
-    stuck = next((row for row in shown if row.is_stuck), None)
-    if stuck is None or not request.identity.may_orchestrate or services.explain(brief, instead_of=stuck):
-        return None
-    return stuck
+    waits = next(finished, None) or (shown[0] if shown else None)
+    return review.of(waits, request.identity) if waits is not None else None
 
 
 @require_POST
@@ -167,7 +159,7 @@ def first_program() -> str:
 def on_board(briefs: list[int]) -> dict[int, rooms.Now]:
     newest = DispatchRequest.objects.filter(brief__in=briefs).order_by().values("brief").annotate(newest=Max("pk"))
     rows = DispatchRequest.objects.filter(pk__in=newest.values("newest")).select_related("program", "project")
-    requests = list(rows.defer("packet", "summary", "handoff"))
+    requests = list(rows.defer("packet", "summary", "handoff", "changes"))
     said = _last_words([request.brief_id for request in requests if request.state == State.RUNNING])
     return {request.brief_id: _now(request, said.get(request.brief_id, "")) for request in requests}
 
@@ -202,7 +194,7 @@ def _now(request: DispatchRequest, said: str) -> rooms.Now:
 @require_safe
 def dispatches(request: Request) -> HttpResponse:
     rows = DispatchRequest.objects.select_related("brief", "program", "claimed_by", "project")
-    rows = rows.defer("packet", "brief__spec", "summary", "handoff").order_by("-pk")
+    rows = rows.defer("packet", "brief__spec", "summary", "handoff", "changes").order_by("-pk")
     if request.identity.project is not None:
         rows = rows.filter(brief__project=request.identity.project)
     state = request.GET.get("state", "")
@@ -230,15 +222,17 @@ def show_dispatch(
         "steps": _steps(found),
         "runs": runs,
         "refused": refused,
-        "may_merge": found.state == State.FINISHED and request.identity.may_orchestrate,
+        "review": review.of(found, request.identity),
+        "changes": changes.read(found.changes),
         "may_cancel": found.is_active and not found.landing and request.identity.may_orchestrate,
         "may_retry": services.may_retry(found)
         and request.identity.may_orchestrate
         and not services.explain(found.brief, instead_of=found),
         "head": found.head_sha,
     }
-    template = "dispatch/_dispatch.html" if request.htmx else "dispatch/dispatch.html"
-    return show(request, template, context, status)
+    if request.htmx:
+        return show(request, "dispatch/_parts.html", {**context, "oob": True}, status)
+    return show(request, "dispatch/dispatch.html", context, status)
 
 
 @dataclass(frozen=True)
@@ -295,8 +289,10 @@ def _work(found: DispatchRequest) -> Work:
         head = found.head_sha or (found.branch if repository.has_branch(found.branch) else "")
         if not head:
             return Work([], None)
-        text = repository.diff(found.base_sha, head, limit_bytes=400_000)
-        return Work(repository.commits(found.base_sha, head, limit=50), diffs.parse(text, max_lines=5_000))
+        counted = changes.read(found.changes)
+        base = counted.base if counted else found.base_sha
+        text = repository.diff(base, head, limit_bytes=400_000)
+        return Work(repository.commits(base, head, limit=50), diffs.parse(text, max_lines=5_000))
     except git.GitError as error:
         return Work([], None, str(error))
 

@@ -11,7 +11,7 @@ async function ask() {
   asking = true;
   const before = part(), output = before.querySelector("[data-follow]");
   const atEnd = !output || output.scrollTop + output.clientHeight >= output.scrollHeight - 24, scrolled = output?.scrollTop;
-  const open = new Map([...before.querySelectorAll("details[id]")].map(fold => [fold.id, fold.open]));
+  const open = new Map([...document.querySelectorAll(".page details[id]")].map(fold => [fold.id, fold.open]));
   if (before.querySelector("details.menu[open]")) { asking = false; again = true; return soon(2000) } // somebody is at a form
   try {
     await htmx.ajax("GET", location.pathname + location.search, { target: "#live", swap: "outerHTML" });

@@ -120,8 +120,7 @@ def test_a_retry_of_what_left_no_commit_is_the_same_again(project, drive):
 def test_the_pages_offer_a_rework_of_a_red_gate(project, finished, drive, browser):
     redden(project, finished, drive)
     page = browser.get(f"/dispatches/{finished.pk}/").content.decode()
-    assert "Dispatch a rework" in page
-    assert "Merge again" in page
+    assert f'action="/dispatches/{finished.pk}/retry/"' in page
     panel = browser.get(f"/briefs/{finished.brief_id}/").content.decode()
     assert f'action="/dispatches/{finished.pk}/retry/"' in panel
     answer = browser.post(f"/dispatches/{finished.pk}/retry/")

@@ -63,10 +63,11 @@ def test_a_thought_becomes_merged_work(page: Page, flower: Flower, repository: P
     assert numbers == list(range(len(numbers), 0, -1)), "no gap, no duplicate"
 
     page.get_by_label("Add a note").fill("")
-    page.get_by_role("link", name="#1", exact=True).last.click()
+    expect(page.locator("#review")).to_contain_text("NOTES.md")
+    page.get_by_role("link", name="Review changes").click()
     expect(page.locator(".diff")).to_contain_text("say **why**")
     expect(page.get_by_text("Note the plan")).to_be_visible()
-    page.get_by_role("button", name="Merge").click()
+    page.locator("#live").get_by_role("button", name="Merge").click()
     expect(page.locator("#live .head .pill").first).to_have_text("done", timeout=40_000)
     expect(page.locator(".pill.passed")).to_have_count(2)
     page.get_by_role("link", name="Write the notes").click()
