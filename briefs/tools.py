@@ -10,9 +10,10 @@ from briefs import lifecycle
 from briefs.identity import Identity, Scope
 from briefs.models import Brief, Link
 from briefs.models.brief import Status
-from briefs.services import briefs, links, proposals, questions, recall, relations, specs
+from briefs.services import briefs, duplicates, links, proposals, questions, recall, relations, specs
 from flower.toolbox import Arg, BriefNumber, Cursor, Limit, OwnBrief, ProjectSlug, tool
 
+LOOK_ALIKES: Final = 5
 BY_HAND: Final = tuple(status for status in Status.values if status not in lifecycle.ROLLED_UP)
 DependsOn = Annotated[int, Arg("The number of the brief that comes first.")]
 Why = Annotated[str, Arg("The reason, for the trace.")]
@@ -70,7 +71,7 @@ def recall_briefs(
     )
 
 
-@tool("ao")
+@tool("ao", keyed=True)
 def brief_create(
     caller: Identity,
     body: Annotated[str, Arg("What is wanted, in markdown; its first line is the title unless you give one.")],
@@ -84,21 +85,28 @@ def brief_create(
 
     What an agent captures on its own waits for an operator's approval before it can be dispatched.
     """
+    found = caller.find_project(project)
+    alike = duplicates.search(caller, title or body, project=found, limit=LOOK_ALIKES)
     brief = briefs.capture(
         body,
         actor=caller.actor,
         title=title,
-        project=caller.find_project(project),
+        project=found,
         parent=caller.find_brief(parent) if parent is not None else None,
         spec=spec,
         kind=kind,
         origin=Brief.Origin.MCP,
         needs_approval=caller.scope == Scope.AGENT,
     )
-    return {"brief": brief.pk, "status": brief.status, "url": reverse("brief", args=[brief.pk])}
+    return {
+        "brief": brief.pk,
+        "status": brief.status,
+        "url": reverse("brief", args=[brief.pk]),
+        "look_alikes": [{"brief": hit.number, "title": hit.title, "status": hit.status} for hit in alike],
+    }
 
 
-@tool("rao")
+@tool("rao", keyed=True)
 def brief_append(
     caller: Identity,
     body: Annotated[str, Arg("The text, in markdown.")],
@@ -150,7 +158,7 @@ def brief_propose_plan(
 # --- questions --------------------------------------------------------------------------------------------------------
 
 
-@tool("rao")
+@tool("rao", keyed=True)
 def brief_ask(
     caller: Identity,
     question: Annotated[str, Arg("The question, in markdown.")],

@@ -12,7 +12,7 @@ Section = Annotated[str, Arg("Only the part under this heading.")]
 PadNumber = Annotated[int, Arg("The scratchpad's number.")]
 
 
-@tool("rao")
+@tool("rao", keyed=True)
 def scratchpad_write(
     caller: Identity,
     name: Annotated[str, Arg("Its name, one line.")],
@@ -35,7 +35,7 @@ def scratchpad_read(caller: Identity, scratchpad: PadNumber, section: Section = 
     return scratchpads.payload(scratchpads.find(caller, scratchpad), section=section)
 
 
-@tool("rao")
+@tool("rao", keyed=True)
 def scratchpad_append(
     caller: Identity, scratchpad: PadNumber, content: Annotated[str, Arg("The text to add, in markdown.")]
 ) -> dict[str, Any]:

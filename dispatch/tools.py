@@ -84,7 +84,7 @@ def brief_claim(
     }
 
 
-@tool("rao")
+@tool("rao", keyed=True)
 def brief_dispatch_progress(
     caller: Identity,
     note: Annotated[str, Arg("What was done or comes next, in a line or two.")],

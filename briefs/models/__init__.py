@@ -1,6 +1,7 @@
 from briefs.models.actor import Actor, EntryCode, Token
 from briefs.models.attachment import Attachment
 from briefs.models.brief import Brief
+from briefs.models.keyed_call import KeyedCall
 from briefs.models.link import Link
 from briefs.models.participant import Participant
 from briefs.models.project import Project
@@ -19,6 +20,7 @@ __all__ = [
     "Dependency",
     "EntryCode",
     "GraphLock",
+    "KeyedCall",
     "Link",
     "LoginThrottle",
     "Participant",

@@ -67,6 +67,10 @@ class Hit:
     status: str
     score: float
 
+    @property
+    def status_words(self) -> str:
+        return str(Status(self.status).label)
+
 
 def search(identity: Identity, text: str, *, project: Project | None = None, limit: int = 5) -> list[Hit]:
     """The open briefs that a text may repeat, likeliest first; empty for a text that is too short."""
@@ -97,7 +101,7 @@ def _ranked(found: list[tuple[int, str, str, set[str]]], wanted: set[str]) -> li
         shared = sum(weigh[stem] for stem in asked & theirs)
         score = shared / max(1e-9, sum(weigh[stem] for stem in asked | theirs))
         if score >= 0.2:
-            hits.append(Hit(pk, title, Status(state).label, round(score, 2)))
+            hits.append(Hit(pk, title, state, round(score, 2)))
     return sorted(hits, key=lambda hit: (-hit.score, -hit.number))
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 from briefs.identity import Identity
+from briefs.services import keyed_calls
 from flower.errors import Invalid, TooLarge
-from flower.mcp.schema import arguments_of
+from flower.mcp.schema import Argument, arguments_of
 from flower.toolbox import Tool, as_text, tools
 
 ANSWER_LIMIT: Final = 400 * 1024  # bytes of one answer as JSON: more is of no use to a model
+KEY: Final = "key"
+_KEY: Final = Argument(KEY, str, False, "", description="Any text; with the same key, a repeated call is done once.")
 
 
 class Served:
@@ -20,7 +23,8 @@ class Served:
 
     def __init__(self, tool: Tool) -> None:
         self.tool = tool
-        self.arguments = {argument.name: argument for argument in arguments_of(tool)}
+        found = arguments_of(tool) + ([_KEY] if tool.keyed else [])
+        self.arguments = {argument.name: argument for argument in found}
         self.required = [argument.name for argument in self.arguments.values() if argument.required]
         self.entry: dict[str, Any] = {
             "name": tool.name,
@@ -56,7 +60,10 @@ class Served:
 
     def perform(self, caller: Identity, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         """Run the tool; all of it happens on one database thread. Returns the result, and the same as JSON text."""
-        result = self.tool.run(caller, **self.checked(given))
+        arguments = self.checked(given)
+        key = arguments.pop(KEY, "") if self.tool.keyed else ""
+        call = partial(self.tool.run, caller, **arguments)
+        result = keyed_calls.once(self.tool.name, key, arguments, call, actor=caller.actor) if key else call()
         text = as_text(result)
         if (size := len(text.encode())) > ANSWER_LIMIT:
             raise TooLarge(

@@ -50,8 +50,12 @@ def tool(web_process: WebProcess) -> Callable[..., dict[str, Any]]:
         _called.add(name)
         assert json.loads(text) == answer.structured_content
         size = len(text.encode())
-        # a claim hands over the packet: that is what it is for
-        written = not catalogue()[name].tool.read_only and name != "brief_claim"
+        # a claim hands over the packet, and a new brief comes with its look-alikes: that is what they are for
+        written = (
+            not catalogue()[name].tool.read_only
+            and name != "brief_claim"
+            and not answer.structured_content.get("look_alikes")
+        )
         assert not written or size < RECEIPT, f"{name} answers with {size} bytes"
         assert size <= max(ANSWER_BUDGET, arguments.get("budget", 0)) or name == "brief_claim"
         return answer.structured_content
