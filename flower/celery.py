@@ -9,6 +9,7 @@ minutes is counted: checkouts and removals in worktrees/services.py, questions t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from typing import Any, Final
@@ -58,8 +59,15 @@ def leave_pulse(name: str) -> None:
     from django.conf import settings
 
     folder = settings.FLOWER.run
+    pulse = folder / f"{name}.pulse"
+    # One that is ours already only gets a new time: that needs no room on a full disk, where writing it again would
+    # end the process, and the one started in its place, over and over.
+    with contextlib.suppress(OSError):
+        if pulse.read_text() == str(os.getpid()):
+            os.utime(pulse)
+            return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Whole at any moment: who looked between emptying the file and writing it would see a process that has not begun.
     scratch = folder / f"{name}.pulse.{os.getpid()}"
     scratch.write_text(str(os.getpid()))
-    scratch.replace(folder / f"{name}.pulse")
+    scratch.replace(pulse)
