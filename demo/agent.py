@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +18,56 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 PAUSE = float(os.environ.get("DEMO_PAUSE", "0.4"))  # seconds between steps, so that a person can watch
+FIRST_PAUSE = 1.0
+PATIENCE = 300.0  # seconds for which a call is repeated while flower is busy, is started again, or has no disk
 
 
 async def work() -> None:
-    headers = {"Authorization": f"Bearer {os.environ['FLOWER_TOKEN']}"}
-    async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
-        transport = streamable_http_client(os.environ["FLOWER_MCP_URL"], http_client=http)
-        async with Client(transport) as flower:
-            brief = await call(flower, "recall_brief")
-            say(f"brief #{brief['brief']}: {brief['title']}")
-            await progress(flower, "Read the brief; writing NOTES.md.")
-            await asyncio.sleep(PAUSE)
-            write(f"## {brief['title']}", "Written by flower's demo agent.")
-            commit("Begin the notes")
-            await progress(flower, "First commit made.")
-            await asyncio.sleep(PAUSE)
-            write(
-                *[f"- {line.strip()}" for line in brief["spec"].splitlines() if line.strip()][:20] or ["- no spec yet"]
-            )
-            commit("Note the plan")
-            done = await call(flower, "brief_dispatch_complete", summary="NOTES.md tells what was asked for.")
-            say(f"dispatch {done['dispatch']} is {done['status']}")
+    brief = await call("recall_brief")
+    say(f"brief #{brief['brief']}: {brief['title']}")
+    await progress("Read the brief; writing NOTES.md.")
+    await asyncio.sleep(PAUSE)
+    write(f"## {brief['title']}", "Written by flower's demo agent.")
+    commit("Begin the notes")
+    await progress("First commit made.")
+    await asyncio.sleep(PAUSE)
+    write(*[f"- {line.strip()}" for line in brief["spec"].splitlines() if line.strip()][:20] or ["- no spec yet"])
+    commit("Note the plan")
+    done = await call("brief_dispatch_complete", summary="NOTES.md tells what was asked for.")
+    say(f"dispatch {done['dispatch']} is {done['status']}")
 
 
-async def progress(flower: Client, note: str) -> None:
+async def progress(note: str) -> None:
     say(note)
-    await call(flower, "brief_dispatch_progress", note=note, fence=int(os.environ["FLOWER_FENCE"]))
+    await call("brief_dispatch_progress", note=note, fence=int(os.environ["FLOWER_FENCE"]))
 
 
-async def call(flower: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    answer = await flower.call_tool(tool, arguments)
-    if answer.is_error:
-        raise SystemExit(f"{tool} was refused: {getattr(answer.content[0], 'text', answer.content)}")
-    return dict(answer.structured_content or {})
+async def call(tool: str, **arguments: Any) -> dict[str, Any]:
+    """Call a tool; trouble that passes is waited for. Everything that is called here may be repeated."""
+    pause, deadline = FIRST_PAUSE, time.monotonic() + PATIENCE
+    while True:
+        late = time.monotonic() > deadline
+        try:
+            answer = await call_once(tool, arguments)
+        except Exception as error:  # nobody answered, or with an HTTP error: the SDK wraps these in groups
+            if late:
+                raise SystemExit(f"{tool}: flower does not answer ({error!r})") from error
+        else:
+            if not answer.is_error:
+                return dict(answer.structured_content or {})
+            if late or "flower/retry_after" not in (answer.meta or {}):
+                raise SystemExit(f"{tool} was refused: {getattr(answer.content[0], 'text', answer.content)}")
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, 20.0)
+
+
+async def call_once(tool: str, arguments: dict[str, Any]) -> Any:
+    headers = {"Authorization": f"Bearer {os.environ['FLOWER_TOKEN']}"}
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=60) as http,
+        Client(streamable_http_client(os.environ["FLOWER_MCP_URL"], http_client=http)) as flower,
+    ):
+        return await flower.call_tool(tool, arguments)
 
 
 def write(*lines: str) -> None:

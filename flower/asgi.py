@@ -32,8 +32,10 @@ from flower.errors import Unauthenticated
 from flower.mcp.endpoint import INTERNAL, Endpoint, answer
 from flower.routing import header, host_is_ours, of_connection, websocket_application
 from flower.toolbox import BODY_LIMIT
+from flower.trouble import Unavailable, as_unavailable
 
 log = structlog.stdlib.get_logger(__name__)
+TRY_AGAIN_LATER: Final = 1013  # a websocket's close code; pages come back by themselves
 TOO_LARGE: Final = "The request's body is larger than {:,} bytes, which is the most that flower takes."
 
 
@@ -155,13 +157,21 @@ async def serve_http(scope: Scope, receive: Receive, send: Send) -> None:
             await answer(noted, 413, {"error": TOO_LARGE.format(error.limit)})
     except ClientLeft:
         pass
-    except Exception:
+    except Exception as error:
+        if (unavailable := as_unavailable(error)) is not None and not status:
+            await answer_unavailable(noted, unavailable)
+            return
         log.exception("a request failed", path=scope["path"])
         if not status:
             await answer(noted, 500, {"error": INTERNAL})
     finally:
         seconds = time.perf_counter() - started
         note(scope, status, seconds)
+
+
+async def answer_unavailable(send: Send, unavailable: Unavailable) -> None:
+    retry_after = [(b"retry-after", str(unavailable.retry_after).encode())]
+    await answer(send, 503, {"error": unavailable.sentence, "code": unavailable.code}, retry_after)
 
 
 def note(scope: Scope, status: int, seconds: float) -> None:
@@ -187,10 +197,14 @@ async def serve_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         with patient(send) as patiently:
             await sockets(scope, receive, noted)
-    except Exception:
-        status = 500
-        log.exception("a websocket failed", path=scope["path"])
-        await send({"type": "websocket.close", "code": 1011})
+    except Exception as error:
+        if as_unavailable(error) is not None:
+            status = 503
+            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
+        else:
+            status = 500
+            log.exception("a websocket failed", path=scope["path"])
+            await send({"type": "websocket.close", "code": 1011})
     finally:
         logs.note_request(scope, status, time.perf_counter() - started)
 

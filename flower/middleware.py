@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from briefs.identity import Identity, Scope
 from briefs.services import actors
-from flower import metrics
+from flower import metrics, trouble
 from flower.errors import Forbidden, Invalid, NotFound, Refusal, TooLarge, Unauthenticated, WrongMethod
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -148,7 +149,10 @@ def _asking_for_a_token(response: HttpResponse) -> HttpResponse:
 
 
 class ShowRefusals(MiddlewareMixin):
-    """A Refusal that a view lets through is an answer, not a fault; so is a body that flower/asgi.py did not read."""
+    """A Refusal that a view lets through is an answer, not a fault; so is a body that flower/asgi.py did not read.
+
+    Trouble that passes (flower/trouble.py) is answered too: by 503.
+    """
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:
         if "flower.too_large" in _scope(request):
@@ -160,6 +164,8 @@ class ShowRefusals(MiddlewareMixin):
             return show_refusal(request, error)
         if isinstance(error, RequestDataTooBig):
             return show_refusal(request, _too_large(), "413.html")
+        if (unavailable := trouble.as_unavailable(error)) is not None:
+            return show_unavailable(request, unavailable)
         return None
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
@@ -193,6 +199,24 @@ def show_refusal(request: HttpRequest, refusal: Refusal, page: str = "refusal.ht
     return render(request, page, {"refusal": refusal, "status": status}, status=status)
 
 
+def show_unavailable(request: HttpRequest, unavailable: trouble.Unavailable) -> HttpResponse:
+    """503 as the asker can take it: JSON, a fragment where a refusal's would be (htmx), or a page without a query."""
+    metrics.note_refusal("page", unavailable)
+    status, sentence = unavailable.status_code, unavailable.sentence_for_people
+    context = {"refusal": {"sentence": sentence}, "retry_after": unavailable.retry_after}
+    if _wants_json(request):
+        response: HttpResponse = JsonResponse({"error": sentence, "code": unavailable.code}, status=status)
+    elif request.headers.get("HX-Request"):
+        response = HttpResponse(render_to_string("_refusal.html", context), status=status)
+        response.headers["HX-Push-Url"] = "false"
+    else:
+        response = HttpResponse(render_to_string("503.html", context), status=status)
+    response.headers["Retry-After"] = str(unavailable.retry_after)
+    response.headers["Cache-Control"] = "no-store"
+    response._has_been_logged = True  # type: ignore[attr-defined]  # as an error of ours, which it is not
+    return response
+
+
 def _wants_json(request: HttpRequest) -> bool:
     accepts = request.headers.get("Accept", "")
     return "application/json" in accepts and "text/html" not in accepts
@@ -220,7 +244,13 @@ def not_found(request: HttpRequest, exception: Http404) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """The last resort: no context and no query, as any of them may be what failed; without its template if need be."""
+    """The last resort: no context and no query, as any of them may be what failed; without its template if need be.
+
+    Trouble that passes comes here when it met a middleware: who asks cannot be looked up in a locked database.
+    """
+    error = sys.exc_info()[1]
+    if error is not None and (unavailable := trouble.as_unavailable(error)) is not None:
+        return show_unavailable(request, unavailable)
     sentence = "flower had an internal error; it was logged."
     if _wants_json(request):
         return JsonResponse({"error": sentence}, status=500)

@@ -95,7 +95,8 @@ _SQLITE: dict[str, Any] = {
 _MYSQL: dict[str, Any] = {
     "charset": "utf8mb4",
     "isolation_level": "read committed",
-    "init_command": "SET sql_mode='STRICT_TRANS_TABLES'",
+    # A lock is waited for as long as SQLite's: who waited for the default of 50 s has given up meanwhile.
+    "init_command": "SET sql_mode='STRICT_TRANS_TABLES', innodb_lock_wait_timeout=10",
 }
 
 _EMBEDDED: dict[str, Any] = {  # not by way of a URL, in which a folder's #, ? or % would mean something else

@@ -25,7 +25,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.db import close_old_connections, connections
 from django.http import HttpRequest, HttpResponseBase
 
-from flower.deadlocks import made_again
+from flower.trouble import resilient
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -69,7 +69,7 @@ class OneHopHandler(ASGIHandler):
 
     def make_view_atomic(self, view: Any) -> Any:
         """Django's hook round each view. The name is for ATOMIC_REQUESTS, which we do not use."""
-        return made_again(super().make_view_atomic(view))
+        return resilient(super().make_view_atomic(view))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self.handle(scope, receive, send)
@@ -102,7 +102,7 @@ async def run_in_database_thread(call: Callable[P, R], *args: P.args, **kwargs: 
     global _pool
     if _pool is None:
         _pool = ThreadPoolExecutor(max_workers=settings.DATABASE_THREADS, thread_name_prefix="call")
-    return await sync_to_async(_checked, thread_sensitive=False, executor=_pool)(made_again(call), *args, **kwargs)
+    return await sync_to_async(_checked, thread_sensitive=False, executor=_pool)(resilient(call), *args, **kwargs)
 
 
 def _checked(call: Callable[..., R], *args: Any, **kwargs: Any) -> R:

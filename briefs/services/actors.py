@@ -10,13 +10,14 @@ from threading import Lock
 from typing import Any, Final
 
 from django.contrib.auth.models import AbstractBaseUser, User
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from briefs.identity import Identity
 from briefs.models import Actor, Brief, EntryCode, Project, Token
 from briefs.models.actor import digest
 from flower.errors import Invalid, Unauthenticated
+from flower.trouble import code_of
 
 _REF: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._@/-]{0,119}")
 CACHE_SECONDS: Final = 3.0  # a revocation takes effect within this time (contract: 5 s)
@@ -153,7 +154,11 @@ def _live_token(key: str) -> Token:
 def _note_use(token: int, now: float) -> None:
     if now - _used.get(token, -LAST_USE_SECONDS) >= LAST_USE_SECONDS:
         _used[token] = now
-        Token.objects.filter(pk=token).update(last_used_at=timezone.now())
+        try:
+            Token.objects.filter(pk=token).update(last_used_at=timezone.now())
+        except DatabaseError as error:
+            if connection.in_atomic_block or code_of(error) is None:
+                raise  # else a busy database: nobody is turned away for a note about it
 
 
 def forget_cached_tokens() -> None:

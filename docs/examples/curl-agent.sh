@@ -22,24 +22,39 @@ work() {
 
 # call TOOL ARGUMENTS: call one of flower's tools (docs/tools.md) with a JSON object; its answer, as JSON, is in $answer.
 #
-# The token goes through a pipe, since everybody on a machine can read the command lines of others. Nobody may answer for
-# some seconds while flower is started again, so curl asks again for a minute; all calls made here may be repeated.
+# Trouble that passes is waited for, up to five minutes: nobody may answer while flower is started again, and when its
+# database is busy or its disk full, the answer says so by a code. All calls made here may be repeated.
 call() {
-    answer=$(
-        printf 'Authorization: Bearer %s\n' "$FLOWER_TOKEN" |
-            curl --silent --show-error --max-time 30 \
-                --retry 60 --retry-delay 1 --retry-max-time 60 --retry-all-errors \
-                --header @- --header 'Content-Type: application/json' \
-                --data "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"tools/call\",
-                         \"params\": {\"name\": \"$1\", \"arguments\": $2}}" \
-                "$FLOWER_MCP_URL"
-    )
+    patience=300 pause=1
+    while ! ask_once "$1" "$2" || printf '%s' "$answer" | grep -q '"flower/retry_after"'; do
+        [ "$patience" -gt 0 ] || break
+        sleep "$pause"
+        patience=$((patience - pause)) pause=$((pause < 20 ? pause * 2 : 30))
+    done
     # A result has structuredContent. A refusal has a sentence in its place, which says what to do.
     if ! printf '%s' "$answer" | grep -q '"structuredContent": *{'; then
         printf '%s was refused: %s\n' "$1" "$answer" >&2
         return 1
     fi
 }
+
+# ask_once TOOL ARGUMENTS: one request. It fails where flower does not answer, or answers 503 (busy) or another 5xx.
+#
+# The token goes through a pipe, since everybody on a machine can read the command lines of others.
+ask_once() {
+    answer=$(
+        printf 'Authorization: Bearer %s\n' "$FLOWER_TOKEN" |
+            curl --silent --show-error --max-time 60 --write-out '\n%{http_code}' \
+                --header @- --header 'Content-Type: application/json' \
+                --data "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"tools/call\",
+                         \"params\": {\"name\": \"$1\", \"arguments\": $2}}" \
+                "$FLOWER_MCP_URL"
+    ) || return 1
+    case ${answer##*"$newline"} in 5*) return 1 ;; esac
+    answer=${answer%"$newline"*}
+}
+newline='
+'
 
 # json TEXT: print a text as a JSON string, on one line.
 json() {

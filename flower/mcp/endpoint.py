@@ -55,6 +55,7 @@ from flower import metrics, routing
 from flower.errors import Refusal, Unauthenticated
 from flower.mcp.registry import catalogue, listed
 from flower.threads import Message, Receive, Scope, Send, run_in_database_thread
+from flower.trouble import Unavailable
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -104,6 +105,9 @@ async def call(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         outcome = "refused"
         metrics.note_refusal("mcp", refusal)
         return _error(f"{refusal.sentence}\n{refusal.detail}" if refusal.detail else refusal.sentence)
+    except Unavailable as unavailable:
+        outcome = "unavailable"
+        return _unavailable(unavailable)
     except Exception:
         log.exception("a tool failed", tool=name, actor=current.caller.actor.ref)
         return _error(INTERNAL)
@@ -114,6 +118,12 @@ async def call(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def _error(sentence: str) -> dict[str, Any]:
     return {**_COMPLETE, "content": [{"type": "text", "text": sentence}], "isError": True}
+
+
+def _unavailable(unavailable: Unavailable) -> dict[str, Any]:
+    """A tool error that may be repeated as it is: the sentence for a model, the code and the pause for a program."""
+    told = {"flower/code": unavailable.code, "flower/retry_after": unavailable.retry_after}
+    return {**_error(unavailable.sentence), "_meta": told}
 
 
 _COMPLETE: Final = {"resultType": "complete"}  # the 2026 era requires it; the SDK takes it out for the earlier ones

@@ -1,12 +1,12 @@
 // What went wrong with a request is said; what was typed stays. A refusal (4xx) brings the refused panel or a message
-// along, out of band: nothing else on the page gives way to it.
+// along, out of band: nothing else on the page gives way to it. So does trouble that passes (503).
 import { say } from "./messages.js";
 
 document.addEventListener("htmx:beforeSwap", event => {
   const status = event.detail.xhr.status;
   if (status < 400) return;
   event.detail.swapOverride = "none";
-  if (status < 500 && !event.detail.serverResponse.includes("hx-swap-oob")) {
+  if ((status < 500 || status === 503) && !event.detail.serverResponse.includes("hx-swap-oob")) {
     event.detail.shouldSwap = false;
     say(status === 404 ? "That is gone." : status === 401 || status === 403 ? "This was refused: load the page again, you may have to log in." : sentence(event.detail.serverResponse));
   }
@@ -15,7 +15,7 @@ function sentence(answer) { // what refuses before there is a page to answer wit
   try { return JSON.parse(answer).error || "This was refused." } catch { return "This was refused." }
 }
 document.addEventListener("htmx:responseError", event => {
-  if (event.detail.xhr.status >= 500) say("Something went wrong in flower; this was not saved. What you typed is still here.");
+  if (event.detail.xhr.status >= 500 && event.detail.xhr.status !== 503) say("Something went wrong in flower; this was not saved. What you typed is still here.");
 });
 for (const name of ["htmx:sendError", "htmx:timeout"])
   document.addEventListener(name, event => {

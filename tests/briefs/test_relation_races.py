@@ -12,8 +12,8 @@ from django.db import DatabaseError, connection, connections, transaction
 from briefs import lifecycle, trace
 from briefs.models import Brief, Link, Project, TraceEntry
 from briefs.services import actors, links, relations
-from flower.deadlocks import made_again
 from flower.errors import Refusal
+from flower.trouble import resilient
 from tests.factories import make_brief, operator
 
 ROUNDS = 12
@@ -27,7 +27,7 @@ def at_once(*calls: Callable[[], Any]) -> list[str]:
     def run(number: int) -> None:
         start.wait()
         try:
-            made_again(calls[number])()
+            resilient(calls[number])()
             outcomes[number] = "ok"
         except Refusal as refusal:
             outcomes[number] = refusal.sentence

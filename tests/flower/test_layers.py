@@ -14,7 +14,6 @@ ROOMS = {"briefs", "transcripts", "daemons", "worktrees", "dispatch", "recall"}
 ROOF = "flower"
 # The floor imports no room, and every room may import it.
 FLOOR = {
-    "flower.deadlocks",
     "flower.environment",
     "flower.errors",
     "flower.lifecycle",
@@ -27,6 +26,7 @@ FLOOR = {
     "flower.refnames",
     "flower.threads",
     "flower.toolbox",
+    "flower.trouble",
 }
 
 # What each room may import, besides itself and the floor. Worktrees run their setup commands in holders: hence daemons.
