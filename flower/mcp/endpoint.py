@@ -11,6 +11,7 @@ its sentence; anything else is logged and becomes one that says no more than tha
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -53,13 +54,18 @@ from briefs.identity import Identity
 from briefs.services import actors
 from flower import metrics, routing
 from flower.errors import Refusal, Unauthenticated
+from flower.mcp import registry
 from flower.mcp.registry import catalogue, listed
+from flower.mcp.schema import storable, texts_by
 from flower.threads import Message, Receive, Scope, Send, run_in_database_thread
 from flower.trouble import Unavailable
 
 log = structlog.stdlib.get_logger(__name__)
 
 IDENTITY_SECONDS: Final = 1.0  # on top of the 3 s that actors.authenticate() keeps: a revocation acts within 4 s
+BATCHED: Final = ("2024-11-05", "2025-03-26")  # the versions that let a client send several messages in one body
+BATCH_LIMIT: Final = 100
+FULL: Final = "The answers before this one fill the batch; nothing was done, send it again."
 INTERNAL: Final = "flower had an internal error; it was logged."
 INSTRUCTIONS: Final = (
     "flower is the board that your work comes from. A brief is one piece of work, named by its number; recall_brief "
@@ -194,28 +200,58 @@ class Endpoint:
         self._known[secret] = (now + IDENTITY_SECONDS, caller)
         return caller
 
-    async def _answer(self, headers: routing.Headers, body: bytes) -> tuple[int, dict[str, Any] | None]:
-        """One JSON-RPC message in, the status and the message out. Nothing is remembered of either."""
+    async def _answer(self, headers: routing.Headers, body: bytes) -> tuple[int, Any]:
+        """One body in, the status and the answer out (None: no body). Nothing is remembered of either."""
         if not routing.header(headers, b"content-type").lower().startswith("application/json"):
             return 415, {"error": "Send JSON, with 'Content-Type: application/json'."}
         try:
-            message = pydantic_core.from_json(body)
+            message = read_json(body)
         except ValueError:
             return 400, _failure(None, PARSE_ERROR, "This is not JSON.")
         named = routing.header(headers, _VERSION_HEADER)
+        if named and named not in KNOWN_PROTOCOL_VERSIONS:
+            return _rejected(_id_of(message), _unknown(named))
+        if isinstance(message, list):
+            return await self._answer_batch(named, headers, message)
         # Without the header it is the handshake era's (initialize has none yet), or a script that wants one answer.
-        era = named or LATEST_HANDSHAKE_VERSION
+        return await self._answer_one(named or LATEST_HANDSHAKE_VERSION, headers, message)
+
+    async def _answer_one(self, era: str, headers: routing.Headers, message: Any) -> tuple[int, dict[str, Any] | None]:
+        """One JSON-RPC message in, the status and the message out."""
         if isinstance(message, dict) and "jsonrpc" in message and ("id" not in message or "method" not in message):
             # A notification, or the answer to a question that a stateless server never asks: taken and dropped.
-            return (202, None) if era in KNOWN_PROTOCOL_VERSIONS else _rejected(None, _unknown(era))
+            return 202, None
         try:
             request = JSONRPCRequest.model_validate(message, by_name=False)
         except ValidationError:
             sentence = "The body must be one JSON-RPC 2.0 request: an object with jsonrpc, id, method and params."
-            return 400, _failure(None, INVALID_REQUEST, sentence)
+            return 400, _failure(_id_of(message), INVALID_REQUEST, sentence)
         if era not in HANDSHAKE_PROTOCOL_VERSIONS and (rejection := _rejection(message, headers)) is not None:
             return _rejected(request.id, rejection)
         return await self._result(era, request)
+
+    async def _answer_batch(self, named: str, headers: routing.Headers, batch: list[Any]) -> tuple[int, Any]:
+        """Several messages in one body, one after another: the answers of those that have one, in their order."""
+        if named and named not in BATCHED:
+            sentence = f"Version {named} has no batches, they ended with {BATCHED[-1]}; send one request at a time."
+            return 400, _failure(None, INVALID_REQUEST, sentence)
+        if not 0 < len(batch) <= BATCH_LIMIT:
+            sentence = f"A batch holds from 1 to {BATCH_LIMIT} messages, this one has {len(batch):,}."
+            return 400, _failure(None, INVALID_REQUEST, sentence)
+        answers, size = [], 0
+        for message in batch:
+            if size > registry.ANSWER_LIMIT:  # and not a call that was made and whose answer is dropped
+                given = _failure(_id_of(message), INVALID_REQUEST, FULL) if _id_of(message) is not None else None
+            elif isinstance(message, dict) and message.get("method") == "initialize":
+                sentence = "Initialize comes in a request of its own, not in a batch."
+                given = _failure(_id_of(message), INVALID_REQUEST, sentence)
+            else:
+                # Without the header these are of the last version that has batches, which had no such header.
+                _, given = await self._answer_one(named or BATCHED[-1], headers, message)
+            if given is not None:
+                answers.append(given)
+                size += len(pydantic_core.to_json(given))
+        return (200, answers) if answers else (202, None)
 
     async def _result(self, era: str, request: JSONRPCRequest) -> tuple[int, dict[str, Any]]:
         try:
@@ -238,6 +274,27 @@ class Endpoint:
         return 200, {"jsonrpc": "2.0", "id": request.id, "result": result}
 
 
+def read_json(body: bytes) -> Any:
+    """What a body says. Bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD, as in transcripts.
+
+    Raises ValueError for what is no JSON, or is nested too deeply.
+    """
+    try:
+        return pydantic_core.from_json(body)
+    except ValueError:
+        pass  # it is stricter than what programs send that cut a text at so many UTF-16 units
+    try:
+        return texts_by(storable, json.loads(body.decode("utf-8", "replace")))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _id_of(message: Any) -> int | str | None:
+    """The id of what may be no well-formed request, so that its sender can tell what is refused."""
+    found = message.get("id") if isinstance(message, dict) else None
+    return found if isinstance(found, int | str) and not isinstance(found, bool) else None
+
+
 _VERSION_HEADER: Final = MCP_PROTOCOL_VERSION_HEADER.encode()
 
 
@@ -251,7 +308,10 @@ def _rejection(message: dict[str, Any], headers: routing.Headers) -> InboundLadd
 
 
 def _unknown(era: str) -> InboundLadderRejection:
-    return unsupported_protocol_version_rejection(era) or InboundLadderRejection(INVALID_REQUEST, "Unknown version")
+    spoken, name = ", ".join(KNOWN_PROTOCOL_VERSIONS), MCP_PROTOCOL_VERSION_HEADER
+    sentence = f"flower does not speak the protocol version {era[:40]!r}; send one of {spoken} as {name}."
+    known = unsupported_protocol_version_rejection(era)
+    return InboundLadderRejection(known.code if known else INVALID_REQUEST, sentence, known.data if known else None)
 
 
 def _rejected(request_id: int | str | None, why: InboundLadderRejection) -> tuple[int, dict[str, Any]]:

@@ -81,9 +81,7 @@ class Argument:
                 choices = ", ".join(self.choices)
                 raise Invalid(f"The argument '{self.name}' of {tool} must be one of {choices}, not {_shown(part)}.")
         # Agents write down what they see, and what they write stays: their own token, say.
-        if self.kind is str:
-            return without_tokens(storable(good))
-        return [without_tokens(storable(part)) for part in good] if self.kind == list[str] else good
+        return texts_by(lambda text: without_tokens(storable(text)), good)
 
 
 def _converted(kind: Any, value: Any) -> Any:
@@ -167,6 +165,17 @@ def storable(text: str) -> str:
     if text.isascii():
         return text.replace("\0", REPLACEMENT) if "\0" in text else text
     return text.replace("\0", REPLACEMENT).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def texts_by(change: Callable[[str], str], value: Any) -> Any:
+    """``value``, plain JSON, with every text in it changed, however deep it lies; names of members, too."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [texts_by(change, part) for part in value]
+    if isinstance(value, dict):
+        return {change(name): texts_by(change, part) for name, part in value.items()}
+    return value
 
 
 # --- from the signature -----------------------------------------------------------------------------------------------

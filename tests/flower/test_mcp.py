@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 from asgiref.sync import async_to_sync
 
-from briefs.models import Token
+from briefs.models import Brief, Token, TraceEntry
 from briefs.models.brief import Status
 from briefs.services import actors
 from briefs.services.recall import SECTIONS
@@ -331,8 +331,9 @@ def test_the_list_depends_on_the_scope(agent, operator, project):
     ("body", "status", "code"),
     [
         (b"{nope", 400, -32700),
-        (b"[1]", 400, -32600),
-        (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', 400, -32600),
+        (b"[]", 400, -32600),
+        (b"[" + b"1," * 100 + b"1]", 400, -32600),
+        (b'{"jsonrpc":"2.0","id":1,"method":"\\ud800"' + b',"a":[' * 5000, 400, -32700),
         (b'{"id":1,"method":"ping"}', 400, -32600),
         (b'{"jsonrpc":"2.0","id":1,"method":"no/such"}', 200, -32601),
         (b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}', 200, -32602),
@@ -356,11 +357,79 @@ def test_a_notification_is_taken_and_not_answered(agent_token):
 def test_an_era_that_nobody_knows_is_told_which_there_are(agent_token):
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": {}}}
     status, _, answer = post(agent_token, message, mcp_protocol_version="2031-01-01")
-    assert status == 400 and "error" in answer
+    assert (status, answer["id"]) == (400, 1)
+    assert answer["error"]["message"].startswith("flower does not speak the protocol version '2031-01-01'")
+    assert "2025-03-26" in answer["error"]["message"]
     status, _, answer = post(
         agent_token, {"jsonrpc": "2.0", "method": "notifications/x"}, mcp_protocol_version="2031-01-01"
     )
     assert status == 400 and answer["error"]["data"]["supported"] == ["2026-07-28"]
+
+
+@committed
+def test_a_batch_is_answered_by_a_batch_where_its_version_has_them(agent_token):
+    batch = [
+        {"jsonrpc": "2.0", "id": 1, "method": "ping"},
+        {"jsonrpc": "2.0", "method": "notifications/x"},
+        {"jsonrpc": "2.0", "id": "two", "method": "tools/call", "params": {"name": "whoami"}},
+        {"jsonrpc": "2.0", "id": 3, "method": "no/such"},
+        {"jsonrpc": "2.0", "id": 4, "method": "initialize", "params": {}},
+        7,
+    ]
+    for headers in ({}, {"mcp_protocol_version": "2025-03-26"}, {"mcp_protocol_version": "2024-11-05"}):
+        status, _, answers = post(agent_token, batch, **headers)
+        assert (status, [one["id"] for one in answers]) == (200, [1, "two", 3, 4, None])
+        assert answers[0]["result"] == {}
+        assert answers[1]["result"]["structuredContent"]["actor"] == "flower-agent"
+        assert [one["error"]["code"] for one in answers[2:]] == [-32601, -32600, -32600]
+    assert post(agent_token, [{"jsonrpc": "2.0", "method": "notifications/x"}])[::2] == (202, None)
+    for version in ("2025-06-18", "2025-11-25", "2026-07-28"):
+        status, _, answer = post(agent_token, batch, mcp_protocol_version=version)
+        assert (status, answer["error"]["code"]) == (400, -32600)
+        assert "2025-03-26" in answer["error"]["message"]
+
+
+@committed
+def test_a_batch_whose_answers_grow_too_large_does_no_more(agent_token, monkeypatch):
+    monkeypatch.setattr(registry, "ANSWER_LIMIT", 300)
+    create = {"name": "brief_create", "arguments": {"body": "x"}}
+    batch = [{"jsonrpc": "2.0", "id": n, "method": "tools/call", "params": create} for n in range(4)]
+    _, _, answers = post(agent_token, batch)
+    made = Brief.objects.count()
+    assert 0 < made < 4 and ["result" in one for one in answers] == [n < made for n in range(4)]
+    assert [one["id"] for one in answers] == [0, 1, 2, 3]
+
+
+@committed
+@pytest.mark.parametrize("half", [b"\\ud83d", b"\\udc00", b"\\u0000", b"\xed\xa0\xbd", b"\xff"])
+def test_half_characters_do_not_lose_what_was_written(agent_token, half):
+    number = call(agent_token, "brief_create", body="Cut")["structuredContent"]["brief"]
+    body = b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"brief_append",'
+    body += b'"arguments":{"brief":%d,"body":"cut %s here \xc3\xa9"}}}' % (number, half)
+    status, _, answer = post(agent_token, body)
+    assert (status, answer["id"]) == (200, 7)
+    note = TraceEntry.objects.get(brief=number, kind="note").body
+    assert note.startswith("cut \ufffd") and note.endswith(" here é")
+
+
+CASES: list[tuple[str, dict[str, Any], Any]] = [
+    ("recall_brief", {"brief": "{n}"}, ("title", "Find me")),
+    ("recall_brief", {"brief": "#{n}"}, ("title", "Find me")),
+    ("recall_brief", {"brief": "#{n}", "include": '["spec"]'}, ("spec", "")),
+    ("recall_brief", {"brief": "#{n}", "include": "spec"}, ("spec", "")),
+    ("recall_briefs", {"dispatchable": "true"}, ("cursor", None)),
+]
+
+
+@committed
+@pytest.mark.parametrize(("tool", "arguments", "answered"), CASES)
+def test_arguments_as_clients_stringify_them(agent_token, tool, arguments, answered):
+    number = call(agent_token, "brief_create", body="Find me")["structuredContent"]["brief"]
+    said = {name: value.replace("{n}", str(number)) for name, value in arguments.items()}
+    result = call(agent_token, tool, **said)
+    assert "isError" not in result, result
+    name, value = answered
+    assert result["structuredContent"][name] == value
 
 
 @committed
