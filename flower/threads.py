@@ -25,6 +25,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.db import close_old_connections, connections
 from django.http import HttpRequest, HttpResponseBase
 
+from flower import rendering
 from flower.trouble import resilient
 
 Scope = MutableMapping[str, Any]
@@ -75,7 +76,8 @@ class OneHopHandler(ASGIHandler):
         await self.handle(scope, receive, send)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase = await sync_to_async(self.get_response, thread_sensitive=True)(request)
+        with rendering.one_page():
+            response: HttpResponseBase = await sync_to_async(self.get_response, thread_sensitive=True)(request)
         return response
 
 
@@ -84,6 +86,7 @@ def django_application() -> App:
     import django
 
     django.setup(set_prefix=False)
+    rendering.warm_up()  # the first page need not wait for it
     return PooledThreads(OneHopHandler(), settings.DATABASE_THREADS)
 
 
@@ -116,6 +119,7 @@ def _checked(call: Callable[..., R], *args: Any, **kwargs: Any) -> R:
     if stale or any(connection.errors_occurred for connection in connections.all(initialized_only=True)):
         close_old_connections()
     try:
-        return call(*args, **kwargs)
+        with rendering.one_page():
+            return call(*args, **kwargs)
     finally:
         _thread.used = now

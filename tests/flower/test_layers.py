@@ -24,6 +24,7 @@ FLOOR = {
     "flower.metrics",
     "flower.prepared",
     "flower.refnames",
+    "flower.rendering",
     "flower.threads",
     "flower.toolbox",
     "flower.trouble",
