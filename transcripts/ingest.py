@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -28,7 +28,7 @@ from transcripts.adapters import Amendment, Keys, open_adapter, recognise
 from transcripts.events import Event
 from transcripts.models import Block, LogFile, Session
 from transcripts.progress import Progress, resume
-from transcripts.reading import chunks_of, is_compressed, lines_of, open_log
+from transcripts.reading import LINE, UNREADABLE, check_ratio, chunks_of, is_compressed, lines_of, open_log
 from transcripts.storing import Batch, Busy
 
 __all__ = ["Busy", "Taken", "on_events", "take"]
@@ -126,6 +126,8 @@ class _Reader:
                 storing.give_to(row.session, self.project)
             return Taken(row.session_id, row.session.program, row.agent, row.events, 0)
         is_packed = is_compressed(self.file)
+        if is_packed:
+            check_ratio(self.file)
         at = resume(row, self.file) if row is not None and not is_packed else None
         if row is not None and at is not None:
             self._go_on(row, at)
@@ -196,6 +198,8 @@ class _Reader:
 
     def _consume(self, pieces: Iterator[bytes], is_packed: bool) -> None:
         rest: list[bytes] = []
+        length = 0  # of them
+        begun: Progress | None = None  # where a line begins that is longer than is read
         for piece in pieces:
             if self.at.is_open:
                 if not piece.startswith(b"\n"):
@@ -203,18 +207,43 @@ class _Reader:
                 self.at.go(b"\n")
                 self.at.is_open = False
                 piece = piece[1:]
+            if begun is not None:
+                end = piece.find(b"\n")
+                self.at.go(piece[: end + 1] if end >= 0 else piece)
+                if end < 0:
+                    continue
+                begun = None
+                self._pass_over()
+                piece = piece[end + 1 :]
             last = piece.rfind(b"\n")
             if last < 0:
                 rest.append(piece)
+                length += len(piece)
+                if length > LINE:
+                    begun = replace(self.at)
+                    for part in rest:
+                        self.at.go(part)
+                    rest, length = [], 0
                 continue
             self._lines(b"".join(rest), piece, last)
             rest = [piece[last + 1 :]] if last + 1 < len(piece) else []
+            length = len(piece) - last - 1
             if self.batch.size >= BATCH:
                 self._write()
         left = b"".join(rest)
         if left and (is_packed or _is_whole(left)):
             self._last_line(left)
+        if begun is not None and is_packed:
+            self._pass_over()
+        elif begun is not None:
+            self.at = begun  # it is still being written
         self._write()
+
+    def _pass_over(self) -> None:
+        """Count the line before this place as one that cannot be read: it is longer than LINE."""
+        self.at.lines += 1
+        self.adapter.feed(self.at.lines, UNREADABLE)
+        log.warning("a line is too long to be read", path=str(self.path), line=self.at.lines, most=LINE)
 
     def _last_line(self, raw: bytes) -> None:
         self.at.lines += 1
