@@ -91,7 +91,7 @@ def test_references_do_not_swell_a_text_beyond_the_bound():
         ("if 'slow' in text:\n    while True: pass", Plain.SLOW),
         # an extension that does not come back to the interpreter cannot be interrupted: the kernel ends it
         ("if 'slow' in text:\n    signal.signal(signal.SIGVTALRM, signal.SIG_IGN)\n    while True: pass", Plain.SLOW),
-        ("if 'slow' in text:\n    [bytearray(1 << 20) for _ in range(2000)]", Plain.LARGE),
+        ("if 'slow' in text:\n    bytearray(1 << 30)", Plain.LARGE),
         ("if 'slow' in text:\n    ctypes.string_at(0)", Plain.LARGE),
         ("if 'slow' in text:\n    raise ValueError('an unforeseen text')", Plain.FAULT),
     ],
