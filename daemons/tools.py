@@ -1,15 +1,21 @@
-"""The tools of the daemons' room: scratchpads, for now. Doors only: each calls one service."""
+"""The tools of the daemons' room: agent programs and scratchpads. Doors only: each calls one service."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 from briefs.identity import Identity
-from daemons.services import scratchpads
+from daemons.services import programs, scratchpads
 from flower.toolbox import Arg, Cursor, tool
 
 Section = Annotated[str, Arg("Only the part under this heading.")]
 PadNumber = Annotated[int, Arg("The scratchpad's number.")]
+
+
+@tool("o", read_only=True)
+def recall_agents(caller: Identity) -> dict[str, Any]:
+    """List the agent programs that `brief_dispatch` can start; `installed` says whether each is on this machine."""
+    return programs.payload()
 
 
 @tool("rao", keyed=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from worktrees import git
+from worktrees import compared, git
 
 MOST_FILES: Final = 200  # named one by one; the numbers count them all
 LONGEST_PATH: Final = 400  # characters
@@ -54,14 +54,8 @@ def read(value: dict[str, Any] | None) -> Changes | None:
 
 
 def summarize(repository: git.Repository, base: str, head: str, main_branch: str) -> Changes:
-    """Count what ``head`` brings. Raises GitError.
-
-    Compared with where it left the main branch, not with the base it began from: an agent that merged or rebased onto a
-    newer main did not write what came from there. Work that is on the main branch already is compared with ``base``.
-    """
-    left_at = repository.merge_base(main_branch, head) or base
-    if left_at == head:
-        left_at = base
+    """Count what ``head`` brings, compared as ``worktrees.compared`` says. Raises GitError."""
+    left_at = compared.left_at(repository, base, head, main_branch)
     changed = repository.changed_files(left_at, head)
     named = [
         FileChange(file.path[:LONGEST_PATH], file.status, file.additions, file.deletions)

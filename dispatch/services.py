@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.db import IntegrityError, transaction
@@ -456,6 +457,15 @@ def guard_manual_move(brief: Brief, to: str) -> str | None:
         f"Dispatch {active.pk} of brief #{brief.pk} is {words(active.state)}: the brief's status follows from it. "
         "Complete or cancel it first."
     )
+
+
+def at_work_in(worktrees: Sequence[int]) -> dict[int, list[int]]:
+    """For worktrees.recalling: the numbers of the active requests that work in some worktrees, or will."""
+    found: dict[int, list[int]] = {}
+    rows = DispatchRequest.objects.filter(worktree__in=worktrees, state__in=ACTIVE).order_by("pk")
+    for worktree, number in rows.values_list("worktree", "pk"):
+        found.setdefault(worktree, []).append(number)
+    return found
 
 
 def guard_removal(worktree: Worktree) -> str | None:

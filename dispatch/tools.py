@@ -9,8 +9,8 @@ from briefs.services.recall import iso
 from dispatch import auto, claims, services
 from dispatch import merge as merging
 from dispatch.models import DispatchRequest
-from flower.errors import NotFound
 from flower.toolbox import Arg, BriefNumber, OwnDispatch, tool
+from worktrees import recalling as worktrees
 from worktrees.models import Worktree
 
 DispatchNumber = Annotated[int, Arg("The dispatch's number.")]
@@ -22,7 +22,7 @@ Why = Annotated[str, Arg("The reason, for the trace.")]
 def brief_dispatch(
     caller: Identity,
     brief: BriefNumber,
-    agent: Annotated[str, Arg("The program that flower starts (whoami lists them); none: an agent claims it.")] = "",
+    agent: Annotated[str, Arg("A program to start, of recall_agents; none: an agent claims it.")] = "",
     kind: Annotated[
         str, Arg("rework: take over work that was not merged; default: fresh.", DispatchRequest.Kind.values)
     ] = "",
@@ -50,12 +50,7 @@ def brief_dispatch(
 
 
 def find_worktree(caller: Identity, number: int | None) -> Worktree | None:
-    if number is None:
-        return None
-    found = Worktree.objects.select_related("project").filter(pk=number).first() if number > 0 else None
-    if found is None or (caller.project is not None and found.project_id != caller.project):
-        raise NotFound(f"There is no worktree {number} for you.")
-    return found
+    return None if number is None else worktrees.find(caller, number)
 
 
 @tool("ao")

@@ -9,7 +9,6 @@ from typing import Final
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -23,6 +22,7 @@ from briefs.views.door import Refused, Request, show
 from flower.errors import NotFound, Refusal
 from worktrees import diffs, git, services
 from worktrees.models import Worktree
+from worktrees.recalling import find, seen_by
 
 ON_A_PAGE: Final = 50
 
@@ -41,11 +41,6 @@ def show_worktrees(request: Request, *, refused: Refused | None = None, status: 
     page = Paginator(rows, ON_A_PAGE).get_page(request.GET.get("page"))
     template = "worktrees/_list.html" if request.htmx and refused is None else "worktrees/worktrees.html"
     return show(request, template, {"page": page, "removed": removed, "refused": refused, "tidies": tidies}, status)
-
-
-def seen_by(identity: Identity) -> QuerySet[Worktree]:
-    rows = Worktree.objects.select_related("project", "brief").defer("brief__spec").order_by("-pk")
-    return rows if identity.project is None else rows.filter(project=identity.project)
 
 
 @require_POST
@@ -83,13 +78,6 @@ def _told(tidied: services.Tidied) -> Iterator[str]:
         yield f"{tidied.kept} {'holds' if tidied.kept == 1 else 'hold'} work and stay{'s' if tidied.kept == 1 else ''}."
     if tidied.unseen:
         yield f"{tidied.unseen} could not be looked at in this time; ask again."
-
-
-def find(identity: Identity, number: int) -> Worktree:
-    found = Worktree.objects.select_related("project", "brief").filter(pk=number).first()
-    if found is None or (identity.project is not None and found.project_id != identity.project):
-        raise NotFound(f"There is no worktree {number} for you.")
-    return found
 
 
 # --- commits ----------------------------------------------------------------------------------------------------------

@@ -6,12 +6,13 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from daemons.agents.command import PLACES
 from daemons.models import AgentProgram
 from flower.errors import Invalid, NotFound
 
+LISTED: Final = 100
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -43,6 +44,25 @@ def find(name: str) -> AgentProgram:
             f"There is no agent program '{name}'; {'there is ' + names if names else 'add one with agent_add'}."
         )
     return program
+
+
+def payload() -> dict[str, Any]:
+    """The answer of ``recall_agents``: the programs that can be started, by name."""
+    rows = AgentProgram.objects.filter(enabled=True).order_by("name")[:LISTED]
+    return {
+        "agents": [
+            {"agent": row.name, "command": str(row.argv[0])[:200], "installed": is_installed(row)} for row in rows
+        ]
+    }
+
+
+def is_installed(program: AgentProgram) -> bool:
+    """Whether its command is on this machine, as far as that can be told before its places are filled in."""
+    try:
+        check_installed(program)
+    except Invalid:
+        return False
+    return True
 
 
 def check_installed(program: AgentProgram) -> None:
