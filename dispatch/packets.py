@@ -88,6 +88,13 @@ def design_document(brief: Brief) -> str:
     return f"docs/design/{brief.pk}-{slugify(brief.title)[:50].strip('-') or 'design'}.md"
 
 
+def is_prompt(text: str, brief: int) -> bool:
+    """Is this text, as a whole, a ``prompt`` of this brief, wherever its packet lay?"""
+    before, after = PROMPT.format(brief=brief, packet="\0").split("\0")
+    text = text.strip()
+    return text.startswith(before) and text.endswith(after) and len(text.splitlines()) == 1
+
+
 def prompt(brief: int, packet: Path) -> str:
     """The one line that goes on the command line; the rest is in the file (launch arguments stay under 1 KB)."""
     return PROMPT.format(brief=brief, packet=packet)

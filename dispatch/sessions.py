@@ -11,10 +11,17 @@ from pathlib import Path, PurePosixPath
 from django.db.models import Q
 from django.utils import timezone
 
+from dispatch import packets
 from dispatch.models import DispatchRequest
-from transcripts import owners
+from transcripts import launches, owners
 from transcripts.events import Facts
 from transcripts.owners import Owner
+
+
+@launches.recogniser
+def is_launch_line(text: str, brief: int) -> bool:
+    """Is it the line that a run of this brief gets on its command line?"""
+    return packets.is_prompt(text, brief)
 
 
 @owners.teller
