@@ -30,6 +30,7 @@ from dispatch.models import ACTIVE, HELD, DispatchRequest, State
 from dispatch.tools import find_worktree
 from flower.errors import Refusal
 from flower.lifecycle import words
+from transcripts import costs
 from worktrees import diffs, git
 from worktrees import services as worktrees
 from worktrees.models import Worktree
@@ -221,6 +222,7 @@ def show_dispatch(
         "brief": found.brief,
         "steps": _steps(found),
         "runs": runs,
+        "spent": costs.of_run(found.pk),
         "refused": refused,
         "review": review.of(found, request.identity),
         "changes": changes.read(found.changes),

@@ -48,7 +48,8 @@ class Environment:
     llm_model: str
     prices: dict[
         str, tuple[float, ...]
-    ]  # by model; dollars a million tokens: in, out, written to and read from a cache
+    ]  # by model; dollars a million tokens: in, out, written to and read from a cache, written for an hour
+    windows: dict[str, int]  # by model: tokens that it can see
     max_concurrent: int
     transcript_roots: list[Path]
 
@@ -96,6 +97,7 @@ def read(values: Mapping[str, str]) -> Environment:
     host = _host(values)
     port = _integer(values, "FLOWER_PORT", 8000, 1, 65535)
     public_url = _public_url(values) or f"http://{_url_host(host)}:{port}"
+    prices, windows = _models(values)
     return Environment(
         home=home,
         host=host,
@@ -111,7 +113,8 @@ def read(values: Mapping[str, str]) -> Environment:
         llm_base_url=_url(values, "FLOWER_LLM_BASE_URL", {"http", "https"}),
         llm_api_key=_secret(values, "FLOWER_LLM_API_KEY"),
         llm_model=values.get("FLOWER_LLM_MODEL", "").strip(),
-        prices=_prices(values),
+        prices=prices,
+        windows=windows,
         max_concurrent=_integer(values, "FLOWER_MAX_CONCURRENT", 4, 1, 64),
         transcript_roots=_roots(values),
     )
@@ -206,22 +209,33 @@ def _flag(values: Mapping[str, str], name: str) -> bool:
     return text in {"1", "true", "yes"}
 
 
-def _prices(values: Mapping[str, str]) -> dict[str, tuple[float, ...]]:
-    """``MODEL=IN/OUT[/WRITTEN/READ]``, with commas between them."""
-    found: dict[str, tuple[float, ...]] = {}
+def _models(values: Mapping[str, str]) -> tuple[dict[str, tuple[float, ...]], dict[str, int]]:
+    """``MODEL=IN/OUT[/WRITTEN/READ[/HOUR]][@WINDOW]`` or ``MODEL=@WINDOW``, with commas between them."""
+    prices: dict[str, tuple[float, ...]] = {}
+    windows: dict[str, int] = {}
     for part in filter(None, map(str.strip, values.get("FLOWER_PRICES", "").split(","))):
-        model, equals, figures = part.rpartition("=")
-        try:
-            prices = tuple(float(figure) for figure in figures.split("/"))
-        except ValueError:
-            prices = ()
-        if not (model.strip() and equals and len(prices) in (2, 4) and all(0 <= price < 1e6 for price in prices)):
+        model, _, told = part.rpartition("=")
+        listed, at, size = told.partition("@")
+        figures = _figures(listed)
+        is_window = bool(re.fullmatch(r"[1-9][0-9]{2,8}", size))
+        is_priced = len(figures) in (2, 4, 5) and all(0 <= figure < 1e6 for figure in figures)
+        if not (model.strip() and (is_window if at else is_priced) and (is_priced or not listed.strip())):
             raise BadSetting(
                 f"FLOWER_PRICES holds '{part}'; write MODEL=IN/OUT or MODEL=IN/OUT/WRITTEN/READ, in dollars a million"
-                " tokens, with commas between models."
+                " tokens, and behind it @WINDOW, in tokens, where that is to be told; with commas between models."
             )
-        found[model.strip()] = prices
-    return found
+        if figures:
+            prices[model.strip()] = figures
+        if is_window:
+            windows[model.strip()] = int(size)
+    return prices, windows
+
+
+def _figures(listed: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(figure) for figure in listed.split("/"))
+    except ValueError:
+        return ()
 
 
 def _url(values: Mapping[str, str], name: str, schemes: set[str], *, secret: bool = False) -> str:

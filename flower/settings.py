@@ -115,6 +115,7 @@ DATABASES["default"]["TEST"] = {"NAME": str(FLOWER.home / "test.sqlite3")} if _s
 DATABASE_THREADS = 2 if _sqlite else 4
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LLM_PRICES = FLOWER.prices
+LLM_WINDOWS = FLOWER.windows
 
 # --- broker: one Redis (or the embedded Valkey) for wake-ups and for live pages -------------------------------------
 

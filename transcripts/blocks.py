@@ -163,13 +163,17 @@ def row_of(event: Event) -> tuple[Any, ...]:
         event.is_error,
         event.exit_code,
         event.touches and [(touch.path, touch.verb) for touch in event.touches],
-        event.commits and [(commit.sha, commit.subject) for commit in event.commits],
+        event.commits and [_commit_row(commit) for commit in event.commits],
         event.todos and [(todo.text, todo.status) for todo in event.todos],
         event.plan_accepted,
         usage and tuple(usage),
         event.window,
         event.data,
     )
+
+
+def _commit_row(commit: Commit) -> tuple[str | bool, ...]:
+    return (commit.sha, commit.subject, True) if commit.amends else (commit.sha, commit.subject)
 
 
 def event_of(row: Row) -> Event:
@@ -179,7 +183,7 @@ def event_of(row: Row) -> Event:
     plain: Any = event  # its values are still those of JSON
     event.kind = KINDS[plain.kind]
     event.touches = tuple([Touch(path, Verb(verb)) for path, verb in plain.touches])
-    event.commits = tuple([Commit(sha, subject) for sha, subject in plain.commits])
+    event.commits = tuple([Commit(*each) for each in plain.commits])
     event.todos = tuple([Todo(text, Status(status)) for text, status in plain.todos])
     if plain.usage is not None:
         event.usage = Usage(*plain.usage)

@@ -51,6 +51,7 @@ class Commit:
 
     sha: str
     subject: str
+    amends: bool = False  # the command put it in the place of the one before
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Usage(NamedTuple):
     cache_written: int = 0
     cache_read: int = 0
     output: int = 0
+    cache_hour: int = 0  # of those written: to a cache that is kept for an hour, which costs more
 
     @property
     def context(self) -> int:

@@ -20,6 +20,7 @@ from typing import BinaryIO, Final
 
 import orjson
 import structlog
+from django.db.models import QuerySet
 
 from briefs.models import Project
 from flower.errors import NotFound
@@ -55,6 +56,7 @@ class Taken:
     events: int  # in this log
     new_events: int
     is_reread: bool = False
+    left_out: int = 0  # records of this log that only repeat its parent's
     copy_of: str = ""  # the path under which the same log, or a longer one, was taken before
 
 
@@ -124,7 +126,8 @@ class _Reader:
         if row is not None and storing.is_unchanged(row, self.stat):
             if self.project is not None and row.session.project_id != self.project.pk:
                 storing.give_to(row.session, self.project)
-            return Taken(row.session_id, row.session.program, row.agent, row.events, 0)
+            left_out = blocks.unpack(row.state)["counts"].get("left_out", 0)
+            return Taken(row.session_id, row.session.program, row.agent, row.events, 0, left_out=left_out)
         is_packed = is_compressed(self.file)
         if is_packed:
             check_ratio(self.file)
@@ -140,10 +143,13 @@ class _Reader:
             self._consume(self._pieces(), is_packed)
         except storing.IsCopy as copy:
             other = copy.of
-            return Taken(other.session_id, other.session.program, other.agent, other.events, 0, False, other.path)
+            return Taken(other.session_id, other.session.program, other.agent, other.events, 0, copy_of=other.path)
         row = self.row
         assert row is not None
-        return Taken(row.session_id, row.session.program, row.agent, row.events, self.total, self.is_reread)
+        left_out = self.adapter.counts.left_out
+        return Taken(
+            row.session_id, row.session.program, row.agent, row.events, self.total, self.is_reread, left_out=left_out
+        )
 
     # --- where to begin
 
@@ -151,7 +157,7 @@ class _Reader:
         self.file.seek(0)
         program = recognise(islice(lines_of(self.path), 500), self.path)
         self.adapter = open_adapter(program, self.path.name)
-        self.adapter.find_original = self._find_original
+        self.adapter.find_original, self.adapter.find_parent = self._find_original, self._find_parent
         self.at = Progress()
         self.batch = Batch()
         self.total = 0
@@ -167,7 +173,7 @@ class _Reader:
         packed = loose + b"".join(map(bytes, Block.objects.filter(file=row).values_list("keys", flat=True)))
         self.adapter = open_adapter(row.session.program, self.path.name, state, Keys(packed))
         self.adapter.keys.fresh = [loose[i : i + 8] for i in range(0, len(loose), 8)]
-        self.adapter.find_original = self._find_original
+        self.adapter.find_original, self.adapter.find_parent = self._find_original, self._find_parent
         if original := self.adapter.more.get("original"):
             self.adapter.inherited = _keys_of(original)
         if tail := storing.load_tail(row):
@@ -188,6 +194,14 @@ class _Reader:
             return None
         self.adapter.more["original"] = found.pk
         return _keys_of(found.pk)
+
+    def _find_parent(self) -> Keys | None:
+        """The keys of the log that started this sub-agent: the session's own, or another sub-agent's."""
+        facts = self.adapter.facts
+        agent = "" if facts.parent_id == facts.session_id else facts.parent_id[:64]
+        logs = LogFile.objects.filter(session__program=facts.program, session__session_id=facts.session_id, agent=agent)
+        log = logs.first()
+        return None if log is None else Keys(_packed(Block.objects.filter(file=log)))
 
     # --- reading
 
@@ -371,5 +385,8 @@ def _is_whole(raw: bytes) -> bool:
 
 
 def _keys_of(session: int) -> Keys:
-    packed = Block.objects.filter(file__session=session, file__agent="").values_list("keys", flat=True)
-    return Keys(b"".join(bytes(keys) for keys in packed))
+    return Keys(_packed(Block.objects.filter(file__session=session, file__agent="")))
+
+
+def _packed(blocks_: QuerySet[Block]) -> bytes:
+    return b"".join(map(bytes, blocks_.values_list("keys", flat=True)))

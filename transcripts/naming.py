@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Max, Q
 
 from flower import live
+from transcripts import launches
 from transcripts.models import Segment, Session
 
 
@@ -70,8 +71,20 @@ def now(session: Session) -> str:
 
 
 def title(session: Session, main: str = "") -> str:
-    """Its own title; else that of its main segment; else its program and the beginning of its id."""
-    return session.title or main or f"{session.program} {session.session_id[:8]}"
+    """Its brief's, where it is a run of one; its own; that of its main segment; its program and its id's beginning."""
+    return order_of(session) or session.title or main or f"{session.program} {session.session_id[:8]}"
+
+
+def order_of(session: Session) -> str:
+    """What the run was started for: its brief's title; empty for a session that is no run of a dispatch."""
+    return session.brief.title if session.dispatch is not None and session.brief is not None else ""
+
+
+def is_launch(session: Session, prompt: str) -> bool:
+    """Is this the prompt that flower composed when it started this run?"""
+    if session.dispatch is None or session.brief_id is None:
+        return False
+    return launches.is_composed(prompt, session.brief_id)
 
 
 def announce(session: Session) -> None:

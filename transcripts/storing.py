@@ -6,11 +6,10 @@ The order of locks is always the same: the log's version, the session, the brief
 from __future__ import annotations
 
 import os
-import posixpath
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -26,9 +25,10 @@ from flower.errors import Conflict
 from transcripts import blocks, naming, owners
 from transcripts.adapters import Counts
 from transcripts.blocks import Builder
-from transcripts.events import Event, Facts, Kind, Verb
+from transcripts.events import Event, Facts, Kind, Usage, Verb
 from transcripts.models import Block, LogFile, Session, SessionCommit, TouchedFile
 from transcripts.owners import Owner
+from transcripts.paths import absolute, name_of
 from transcripts.progress import Progress, inode
 
 LOOK_AGAIN: Final = timedelta(seconds=30)  # between two looks for the owner of a session that grows
@@ -36,6 +36,7 @@ BLOCKS_AT_ONCE: Final = 8  # in one statement: MySQL bounds its length
 ADDED: Final = {  # the session's counter: the file's, summed over its files
     "errors": "errors",
     "copied": "copied",
+    "left_out": "left_out",
     "records": "records",
     "invalid": "invalid",
     "unknown": "unknown",
@@ -84,6 +85,7 @@ class NewCommit(NamedTuple):
     subject: str
     event: int
     at: int | None
+    amends: bool
 
 
 @dataclass(slots=True)
@@ -115,7 +117,7 @@ class Batch:
                 else:
                     self.touched[key] = Touched(1, number, number, event.at)
             for commit in event.commits:
-                self.commits.setdefault(commit.sha, NewCommit(commit.subject, number, event.at))
+                self.commits.setdefault(commit.sha, NewCommit(commit.subject, number, event.at, commit.amends))
 
     @property
     def asked(self) -> tuple[int, str] | None:
@@ -332,7 +334,7 @@ def _write_touched(row: LogFile, batch: Batch) -> bool:
         if before := known.get((key, verb)):
             changed.append((touched.times, touched.last, as_stored(at or before[1]), before[0]))
         else:
-            name = path.rpartition("/")[2].rpartition("\\")[2]
+            name = name_of(path)
             times = (touched.times, touched.first, touched.last, as_stored(at))
             made.append((row.session_id, row.pk, path[-1000:], key, name[-255:], verb, *times))
     with connection.cursor() as cursor:  # with objects this took as long as everything else together
@@ -348,8 +350,16 @@ def _write_commits(row: LogFile, batch: Batch) -> None:
         return
     known = set(SessionCommit.objects.filter(file=row, sha__in=batch.commits).values_list("sha", flat=True))
     SessionCommit.objects.bulk_create(
-        SessionCommit(file=row, session_id=row.session_id, sha=sha, subject=subject, event=event, at=time_of(at))
-        for sha, (subject, event, at) in batch.commits.items()
+        SessionCommit(
+            file=row,
+            session_id=row.session_id,
+            sha=sha,
+            subject=commit.subject,
+            event=commit.event,
+            at=time_of(commit.at),
+            amends=commit.amends,
+        )
+        for sha, commit in batch.commits.items()
         if sha not in known
     )
 
@@ -359,6 +369,7 @@ def _count(session: Session, row: LogFile, step: Step, *, is_anew: bool) -> None
     for name, own in ADDED.items():
         value = getattr(session, name) + getattr(counts, own) - counted.get(own, 0)
         setattr(session, name, max(0, value))
+    session.by_model = _summed(session.by_model, counts.by_model, counted.get("by_model") or {})
     first, last = time_of(counts.first_at), time_of(counts.last_at)
     if first and (is_anew or session.started_at is None or first < session.started_at):
         session.started_at = first
@@ -378,10 +389,25 @@ def _count(session: Session, row: LogFile, step: Step, *, is_anew: bool) -> None
         session.head_key = step.head_key
 
 
+def _summed(
+    models: dict[str, list[int]], now: dict[str, list[int]], counted: dict[str, list[int]]
+) -> dict[str, list[int]]:
+    """The tokens of each model in all files of a session, with what this one has now in the place of what it had."""
+    nothing = list(Usage())
+    rows = {name: (models.get(name, nothing), now.get(name, nothing), counted.get(name, nothing)) for name in
+            {**models, **now}}  # fmt: skip
+    found = {
+        name: [max(0, sum_ + new - old) for sum_, new, old in zip(*row, strict=True)] for name, row in rows.items()
+    }
+    return {name: figures for name, figures in found.items() if any(figures)}
+
+
 def _ask(session: Session, batch: Batch) -> None:
     """Note a prompt that nothing follows yet: it is what the agent is at, whatever the outline says."""
     before = session.asked_event
     session.asked_event, session.asked = batch.asked or ((0, "") if batch.clears else (before, session.asked))
+    if batch.asked and session.asked_event and batch.last and naming.is_launch(session, batch.last[1].text):
+        session.asked = naming.order_of(session)[:200]
     if session.asked_event != before:
         naming.announce(session)
 
@@ -442,13 +468,6 @@ def assign(session: Session, owner: Owner, actor: Actor | None = None) -> None:
 
 
 # --- small readings
-
-
-@lru_cache(maxsize=512)
-def absolute(path: str, cwd: str) -> str:
-    """A path as it can be compared: joined to the working directory, without dots."""
-    joined = path if path.startswith(("/", "~")) or path[1:3] == ":\\" else posixpath.join(cwd, path)
-    return posixpath.normpath(joined)
 
 
 def time_of(milliseconds: int | None) -> datetime | None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from transcripts import paths
 from transcripts.events import Event, Status
 
 LINE: Final = 160  # characters of a summary
@@ -167,13 +168,10 @@ class Near:
     """Paths as somebody says them who stands in a folder."""
 
     def __init__(self, cwd: str) -> None:
-        self.cwd = cwd.rstrip("/") + "/" if cwd else ""
+        self.cwd = cwd
 
     def __call__(self, path: Any) -> str:
-        name = _text(path)
-        if self.cwd and name.rstrip("/") + "/" == self.cwd:
-            return "."
-        return name.removeprefix(self.cwd) if self.cwd else name
+        return paths.below(_text(path), self.cwd)
 
 
 # --- each tool --------------------------------------------------------------------------------------------------------

@@ -1,14 +1,13 @@
-"""How many tokens a model can see. Pure."""
+"""How many tokens a model can see."""
 
 from __future__ import annotations
 
-from typing import Final
-
-WINDOWS: Final = (200_000, 1_000_000)  # of Claude's models; the log does not tell which, but what was in it does
+from transcripts import model_table
 
 
-def window_of(program: str, window: int, highest: int) -> int:
-    """As the log told (``window``), else what Claude's models have, by the most that was seen; 0 where nobody knows."""
-    if window or program != "claude":
-        return window
-    return next((size for size in WINDOWS if highest <= size), 0)
+def window_of(model: str, window: int, highest: int) -> int:
+    """As the log told (``window``), else as the table has it for the model; 0 where nobody knows.
+
+    Of several that a model may have it is the smallest that holds the most that was seen (``highest``).
+    """
+    return window or next((size for size in model_table.windows_of(model) if highest <= size), 0)

@@ -71,11 +71,18 @@ def test_the_context_is_told_in_percent_of_the_window():
 
 
 @pytest.mark.parametrize(
-    ("program", "highest", "told"),
-    [("claude", 82_000, "context 41 %"), ("claude", 410_000, "context 41 %"), ("codex", 82_000, "context 82 k tokens")],
+    ("model", "highest", "told"),
+    [
+        ("claude-opus-4-6", 82_000, "context 41 %"),
+        ("claude-opus-4-6", 410_000, "context 41 %"),
+        ("claude-opus-5-5", 82_000, "context 8 %"),
+        ("claude-haiku-4-5-20251001", 82_000, "context 41 %"),
+        ("claude-opus-9", 82_000, "context 82 k tokens"),
+        ("gpt-5.5", 82_000, "context 82 k tokens"),
+    ],
 )
-def test_a_window_that_the_log_does_not_tell_is_the_programs(program, highest, told):
-    assert draw([One(1, 1, 2)], [(1, index("pa", context=[0, highest]))], program=program).told == told
+def test_a_window_that_the_log_does_not_tell_is_the_models(model, highest, told):
+    assert draw([One(1, 1, 2)], [(1, index("pa", context=[0, highest]))], model=model).told == told
 
 
 def test_what_sub_agents_say_in_the_main_log_is_not_its_context_nor_a_prompt():

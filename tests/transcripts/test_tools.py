@@ -190,7 +190,7 @@ def steps(session: Session, position: int = 1, **fields: Any) -> Segment:
 @pytest.mark.django_db
 def test_pages_of_sessions_meet(caller):
     now = timezone.now()
-    made = [make("parser", active_at=None if n == 0 else now - timedelta(hours=n // 2)) for n in range(7)]
+    made = [make("parser", prompts=1, active_at=None if n == 0 else now - timedelta(hours=n // 2)) for n in range(7)]
     seen, cursor = [], None
     while True:
         answer = recalling.sessions(caller, limit=3, cursor=cursor)

@@ -6,9 +6,9 @@ import pytest
 
 from flower.llm import Spent
 from transcripts.events import Usage
+from transcripts.model_table import Price
 from transcripts.wording import price
 from transcripts.wording.breaker import LONGEST_REST, Breaker
-from transcripts.wording.price import Price
 
 
 class Clock:
@@ -105,10 +105,11 @@ def test_what_the_service_says_counts_first():
     assert price.dollars(Spent(), "small", {"small": Price(1.5, 4.0)}) is None
 
 
-def test_the_settings_hold_the_prices(settings):
-    assert price.table() == {}
-    settings.LLM_PRICES = {"small": (1.5, 4)}
-    assert price.table() == {"small": Price(1.5, 4)}
+def test_the_settings_correct_the_prices_that_ship_with_flower(settings):
+    shipped = price.table()
+    assert shipped["claude-opus-4-6"] == Price(5, 25, 6.25, 0.5, 10)
+    settings.LLM_PRICES = {"small": (1.5, 4), "claude-opus-4-6": (1, 2)}
+    assert price.table() == shipped | {"small": Price(1.5, 4), "claude-opus-4-6": Price(1, 2)}
 
 
 def test_an_agents_tokens_are_priced_with_its_caches():

@@ -13,7 +13,7 @@ from typing import Any, Final
 from flower.errors import Invalid
 from transcripts.adapters import claude, codex
 from transcripts.adapters.adapter import Adapter, Amendment, Counts, Transcript, read_whole
-from transcripts.adapters.records import KEY_BYTES, Keys, records_of, shorten
+from transcripts.adapters.records import KEY_BYTES, Keys, Record, records_of, shorten
 from transcripts.reading import lines_of
 
 __all__ = [
@@ -35,6 +35,7 @@ def recognise(lines: Iterable[bytes], path: Path) -> str:
     A log may begin with a few broken lines; a file of which most lines are no records is something else.
     """
     tried = 0
+    may_be = ""
     for raw in lines:
         if not raw or raw.isspace():
             continue
@@ -43,15 +44,32 @@ def recognise(lines: Iterable[bytes], path: Path) -> str:
             # Codex first: its envelope is stricter.
             if codex.is_record(record):
                 return "codex"
-            if claude.is_record(record):
+            if claude.is_turn(record):
                 return "claude"
+            if other := _relative(record):
+                raise NoTranscript(f"{path} is a log of {other}; flower reads those of Claude Code and Codex.")
+            if claude.is_record(record):
+                may_be = "claude"
         if tried >= LINES_TRIED:
             break
+    if may_be:
+        return may_be
     if not tried:
         raise NoTranscript(f"{path} is empty.")
     raise NoTranscript(
         f"{path} is no transcript of Claude Code or Codex: none of its first {tried} lines is a record of theirs."
     )
+
+
+def _relative(record: Record) -> str:
+    """The program that writes such records, where it is one whose logs look like those that are read; else empty."""
+    kind, message = record.get("type"), record.get("message")
+    if isinstance(message, dict):
+        is_qwen = kind in ("user", "assistant", "tool_result", "system") and isinstance(message.get("parts"), list)
+        return "Qwen Code" if is_qwen else ""
+    is_bare = not record.keys() & {"payload", "uuid", "sessionId", "parentUuid"}
+    is_grok = kind in ("system", "user", "assistant", "tool_result", "backend_tool_call") and "content" in record
+    return "Grok" if is_bare and is_grok else ""
 
 
 def open_adapter(program: str, name: str, state: dict[str, Any] | None = None, keys: Keys | None = None) -> Adapter:

@@ -35,10 +35,12 @@ class Counts:
     compactions: int = 0
     forks: int = 0  # prompts that went back to an earlier place
     copied: int = 0  # events that another session has too; their tokens are counted there
+    left_out: int = 0  # records of a sub-agent's log that were copied from its parent's; they give no events
     input: int = 0
     cache_written: int = 0
     cache_read: int = 0
     output: int = 0
+    by_model: dict[str, list[int]] = field(default_factory=dict)  # name -> its part of the tokens, as in a Usage
     context: int = 0  # tokens that the model saw last on the main chain
     window: int = 0  # of the model, 0 where the log does not tell
     first_at: int | None = None  # milliseconds since 1970; the least and the greatest, for times are not in order
@@ -78,6 +80,7 @@ class Adapter:
         self.name = name
         self.keys = keys if keys is not None else Keys()
         self.counts = Counts(**_known(Counts, state.get("counts")))
+        self.counts.by_model = dict(self.counts.by_model)  # its own: the state's tells what was counted before
         self.facts = Facts(**({"program": self.program} | _known(Facts, state.get("facts"))))
         self.amended: list[Amendment] = []  # since they were last taken
         self.calls: dict[str, list[str]] = state.get("calls") or {}  # id -> tool, command
@@ -87,6 +90,7 @@ class Adapter:
         # session's keys; events that they hold are marked, and their tokens are not counted again.
         self.find_original: Callable[[str], Keys | None] | None = None
         self.inherited: Keys | None = None
+        self.find_parent: Callable[[], Keys | None] | None = None  # the keys of the log that started this sub-agent
         self._is_copy = False  # the event that was given out last
         self._out: list[Event] = []
 
@@ -167,7 +171,7 @@ class Adapter:
     def amend(self, number: int, **changes: Any) -> None:
         self.amended.append(Amendment(number, changes))
 
-    def spend(self, name: str, number: int, usage: Usage, event: Event | None) -> None:
+    def spend(self, name: str, number: int, usage: Usage, event: Event | None, model: str) -> None:
         """Note the tokens of a message, so far. The last word counts, and it is shown on the message's last event."""
         messages = self.messages
         known = messages.pop(name, None)
@@ -192,6 +196,9 @@ class Adapter:
         counts.cache_written += usage.cache_written - before.cache_written
         counts.cache_read += usage.cache_read - before.cache_read
         counts.output += usage.output - before.output
+        if usage != before:
+            had = counts.by_model.get(model) or _NOTHING
+            counts.by_model[model] = [sum_ + now - then for sum_, now, then in zip(had, usage, before, strict=True)]
 
     def called(self, call: str, tool: str, command: str) -> None:
         self.calls[call] = [tool, command[:2000]]

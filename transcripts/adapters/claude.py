@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from transcripts.adapters.adapter import Adapter, Parsed
+from transcripts.adapters.adapter import OPEN_MESSAGES, Adapter, Parsed
 from transcripts.adapters.records import (
     Keys,
     Record,
@@ -44,6 +44,8 @@ QUIET: Final = frozenset(
 )
 _ANSWER, _THINKING, _CALL, _RESULT = Kind.ANSWER, Kind.THINKING, Kind.CALL, Kind.RESULT  # an enum's lookup is slow
 QUIET_NOTICES: Final = frozenset({"turn_duration", "microcompact_boundary", "bridge_status"})
+CHAIN: Final = 32  # records of a message on which its next one may hang
+_READ: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 CHAINS: Final = (
     512  # records of running sub-agents whose followers are still recognised, in files that have them inline
 )
@@ -75,11 +77,18 @@ _AGENT_FILE: Final = re.compile(r"agent-([A-Za-z0-9_-]+)\.jsonl")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+def is_turn(record: Record) -> bool:
+    """Is this what Claude Code writes of a prompt, a result or an answer? Nobody else's records look so."""
+    message = record.get("message")
+    is_message = isinstance(message, dict) and "content" in message
+    return is_message and record.get("type") in ("user", "assistant") and ("uuid" in record or "sessionId" in record)
+
+
 def is_record(record: Record) -> bool:
-    """Is this a line that Claude Code writes?"""
+    """May this be a line that Claude Code writes? Its relatives write some that look the same."""
     kind = record.get("type")
     if kind in ("user", "assistant"):
-        return isinstance(record.get("message"), dict) and ("uuid" in record or "sessionId" in record)
+        return is_turn(record)
     if kind in ("system", "progress", "attachment"):
         return "sessionId" in record or "parentUuid" in record
     if kind == "summary":
@@ -118,6 +127,9 @@ class Claude(Adapter):
         self.chains: dict[str, str] = more.setdefault("chains", {})  # uuid -> the sub-agent that wrote it
         self.errands: dict[str, str] = more.setdefault("errands", {})  # digest of a sub-agent's orders -> the call
         self.todos: list[list[str]] = more.setdefault("todos", [])  # id, text, status
+        self.asks: dict[str, int] = more.setdefault("asks", {})  # prompts and results so far, by sub-agent
+        # Of ids that come without a request's: the message's name, asks before it, its records, what they count.
+        self.nameless: dict[str, list[Any]] = more.setdefault("nameless", {})
 
     def parse(self, raw: bytes) -> Parsed:
         return _SAYS_NOTHING if is_tick(raw) else super().parse(raw)
@@ -210,6 +222,8 @@ class Claude(Adapter):
         if model and not agent:
             self.facts.model = model
         name = text(message.get("id")) or record["key"]
+        if not record.get("requestId"):
+            name = self._name_of(name, record, message, agent)
         last: Event | None = None
         given = 0
         where = (when, agent, name, model)
@@ -220,15 +234,40 @@ class Claude(Adapter):
                 last = event
         self._count(record, message, name, agent, given, last)
 
+    def _name_of(self, name: str, record: Record, message: Record, agent: str) -> str:
+        """A name for the message that is its own. Some relays give all messages the same id, and no request's.
+
+        A record goes on with the message of its id where it hangs on one of its records, or beside the first of them;
+        where nothing was asked since (a prompt, a result); or where time and tokens are the same. Else it begins one.
+        """
+        name = f"{agent}/{name}" if agent else name
+        uuid, parent = record["key"], text(record.get("parentUuid"))
+        asks, spent = self.asks.get(agent, 0), mapping(message.get("usage"))
+        group = [record.get("timestamp"), *(number(spent.get(each)) for each in _READ)]
+        known = self.nameless.pop(name, None)
+        if known is not None:
+            own, before, times, group_before, records = known
+            if parent in records or asks == before or group == group_before:
+                self.nameless[name] = [own, asks, times, group, [*records[-CHAIN:], uuid]]
+                return str(own)
+        times = known[2] + 1 if known else 0
+        own = f"{name}#{times}" if times else name
+        if len(self.nameless) >= OPEN_MESSAGES:
+            del self.nameless[next(iter(self.nameless))]
+        self.nameless[name] = [own, asks, times, group, [parent, uuid] if parent else [uuid]]
+        return own
+
     def _count(self, record: Record, message: Record, name: str, agent: str, given: int, last: Event | None) -> None:
         spent = message.get("usage")
         if not isinstance(spent, dict):
             return
+        written = number(spent.get("cache_creation_input_tokens"))
         usage = Usage(
             number(spent.get("input_tokens")),
-            number(spent.get("cache_creation_input_tokens")),
+            written,
             number(spent.get("cache_read_input_tokens")),
             number(spent.get("output_tokens")),
+            min(written, number(mapping(spent.get("cache_creation")).get("ephemeral_1h_input_tokens"))),
         )
         request = record.get("requestId")
         if request and isinstance(request, str):
@@ -237,7 +276,7 @@ class Claude(Adapter):
             known = self.messages.get(name)
             given = known.number if known else self.counts.events
         if given:
-            self.spend(name, given, usage, last)
+            self.spend(name, given, usage, last, text(message.get("model")))
         if not agent and (context := usage.context):
             self.counts.context = context
 
@@ -304,6 +343,7 @@ class Claude(Adapter):
         agent = self._open(record)
         if not self._is_new(record):
             return
+        self.asks[agent] = self.asks.get(agent, 0) + 1
         when = at(record)
         content = mapping(record.get("message")).get("content")
         blocks = items(content)

@@ -17,6 +17,7 @@ from transcripts.adapters.records import (
     Keys,
     Record,
     as_json,
+    born_at,
     commits_in,
     digest,
     flat,
@@ -49,6 +50,7 @@ QUIET_EVENTS: Final = frozenset(
         "raw_response_item", "view_image_tool_call", "shutdown_complete",
     }
 )  # fmt: skip
+TURNS: Final = frozenset({"task_started", "turn_started"})  # events that begin one, and tell its id
 FAILED_PATCHES: Final = 64
 REPEATS: Final = 200  # equal texts in one session that are told apart
 
@@ -74,8 +76,8 @@ def is_record(record: Record) -> bool:
         return record.get("type") in ENVELOPES and isinstance(record["payload"], dict)
     if record.get("record_type") == "state":
         return True
-    if record.get("type") in ITEMS:
-        return "role" in record or "call_id" in record or "summary" in record or "action" in record
+    if record.get("type") == "message":  # the other items of the oldest versions are those of other programs too
+        return "role" in record and isinstance(record.get("content"), list)
     return (
         "type" not in record and {"id", "timestamp"} <= record.keys() and bool({"instructions", "git"} & record.keys())
     )
@@ -94,6 +96,7 @@ class Codex(Adapter):
         # A user item that the next record may call a person's: line, key, text, time, images.
         self.asked: list[Any] | None = more.get("asked")
         self.failed: list[str] = more.setdefault("failed", [])  # patches that did not hold, by call
+        self._parents: Keys | None = None
 
     def state(self) -> dict[str, Any]:
         self.more["asked"] = self.asked
@@ -107,6 +110,15 @@ class Codex(Adapter):
             self._bare(line, record)
             return
         what = payload.get("type")
+        turn = text(payload.get("turn_id")) if kind == "turn_context" or what in TURNS else ""
+        is_copied = bool(self.facts.agent_id) and self._is_copied(kind, turn, payload, record)
+        if turn:
+            self.keys.add(f"turn {turn}")  # a copied one too: a sub-agent of this one copies it again
+        if is_copied:
+            self.counts.left_out += 1
+            if what == "token_count":  # the copy's last total may be told once more by a refresh in the own part
+                self._note_total(mapping(mapping(payload.get("info")).get("total_token_usage")))
+            return
         if self.asked and not (kind == "event_msg" and what == "user_message"):
             self._settle(is_typed=not self.more.get("typed"))
         if kind == "response_item":
@@ -126,6 +138,37 @@ class Codex(Adapter):
             self._give(Event(line, Kind.SYSTEM, "", said, when, data={"injected": True}), record)
         else:
             self.counts.unknown += 1
+
+    # --- a sub-agent's log begins with a copy of its parent's
+
+    def _is_copied(self, kind: Any, turn: str, payload: Record, record: Record) -> bool:
+        """Was this record copied from the parent's log, whose times and texts it may have anew?
+
+        What tells is the turn that it stands in. Before the first turn it is the header of the parent, which a copy may
+        have below its own, or the place from which on the log says that it is its own.
+        """
+        more = self.more
+        if kind == "session_meta":
+            if more.get("meta") and text(payload.get("id")) != self.facts.agent_id:
+                more["copying"] = True
+            return False  # a second one is counted as repeated
+        if turn:
+            more["copying"], more["turned"] = self._is_parents(turn), True
+        elif not more.get("turned") and more.get("own_from") and isinstance(ordinal := record.get("ordinal"), int):
+            more["copying"] = ordinal < more["own_from"]
+        return bool(more.get("copying"))
+
+    def _is_parents(self, turn: str) -> bool:
+        """Is this turn the parent's? Its id says when it began, or the parent's log has it.
+
+        Where neither tells, it is taken for the sub-agent's own: to show too much is better than to lose work.
+        """
+        began, born = born_at(turn), self.more.get("born")
+        if began is not None and born is not None:
+            return bool(began < born)
+        if self._parents is None and self.find_parent is not None:
+            self._parents = self.find_parent()
+        return self._parents is not None and f"turn {turn}" in self._parents
 
     def _bare(self, line: int, record: Record) -> None:
         """The oldest format: no envelope, no times but in the file's name, nothing that marks a person's prompt."""
@@ -149,17 +192,20 @@ class Codex(Adapter):
         self.more["meta"] = True
         facts = self.facts
         own = text(payload.get("id"))
-        source = mapping(mapping(payload.get("source")).get("subagent"))
-        spawned = mapping(source.get("thread_spawn"))
+        source = mapping(payload.get("source")).get("subagent")
+        spawned = mapping(mapping(source).get("thread_spawn"))
         parent = text(payload.get("parent_thread_id")) or text(spawned.get("parent_thread_id"))
+        is_agent = bool(source) or payload.get("thread_source") == "subagent"
         facts.session_id = own or facts.session_id
-        if parent:
+        if parent and is_agent:
             root = text(payload.get("session_id"))
             facts.agent_id = own or "agent"
             facts.session_id = root if root and root != own else parent
             facts.parent_id = parent
-        else:
-            facts.parent_id = text(payload.get("forked_from_id"))
+            self.more["born"] = born_at(own)
+            self.more["own_from"] = number(payload.get("subagent_history_start_ordinal"))
+        else:  # a person's fork names its parent too
+            facts.parent_id = text(payload.get("forked_from_id")) or parent
         facts.cwd = text(payload.get("cwd")) or facts.cwd
         facts.version = text(payload.get("cli_version")) or facts.version
         facts.branch = text(mapping(payload.get("git")).get("branch")) or facts.branch
@@ -362,19 +408,27 @@ class Codex(Adapter):
         counts = self.counts
         counts.window = number(info.get("model_context_window")) or counts.window
         counts.context = number(last.get("total_tokens")) or counts.context
-        now = [number(total.get(name)) for name in ("input_tokens", "output_tokens", "total_tokens")]
-        if not total or now == self.more.get("total"):
+        if not self._note_total(total):
             return
-        self.more["total"] = now
         cached = number(last.get("cached_input_tokens"))
-        usage = Usage(max(0, number(last.get("input_tokens")) - cached), 0, cached, number(last.get("output_tokens")))
+        written = number(last.get("cache_write_input_tokens"))
+        fresh = max(0, number(last.get("input_tokens")) - cached - written)
+        usage = Usage(fresh, written, cached, number(last.get("output_tokens")))
         replies = self.more.get("replies", 0)
         shown = self.more.pop("spoke", 0) or self.more.get("last", 0)
         if shown:
-            self.spend(f"r{replies}", shown, usage, None)
+            self.spend(f"r{replies}", shown, usage, None, self.facts.model)
             if counts.window:
                 self.amend(shown, window=counts.window)
         self.more["replies"] = replies + 1
+
+    def _note_total(self, total: Record) -> bool:
+        """Has it changed?"""
+        now = [number(total.get(name)) for name in ("input_tokens", "output_tokens", "total_tokens")]
+        if not total or now == self.more.get("total"):
+            return False
+        self.more["total"] = now
+        return True
 
 
 def _parsed(given: Any) -> Record:

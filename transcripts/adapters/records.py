@@ -23,10 +23,12 @@ KEY_BYTES: Final = 8
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SEAM: Final = re.compile(rb'\{"(?:parentUuid|type|timestamp|sessionId)"')
+_TIMED_ID: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _SURROGATE: Final = re.compile("[\ud800-\udfff\x00]")
 _ESCAPE: Final = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _COMMIT: Final = re.compile(r"^[ \t]*\[([^\[\]\n]{1,200}?) ?\b([0-9a-f]{7,40})\] (\S[^\n]*)", re.M)
 _COMMITTING: Final = re.compile(r"\b(?:commit|cherry-pick|revert|merge|rebase|am|pull)\b")
+_AMENDING: Final = re.compile(r"\bgit\b[^;&|\n]*\bcommit\b[^;&|\n]*\s--amend\b")
 _EXIT: Final = re.compile(r"(?:Error: )?Exit code:? (-?\d{1,6})\b")
 
 
@@ -125,6 +127,12 @@ def at(record: Record) -> int | None:
     return milliseconds(value) if isinstance(value, str) else None
 
 
+def born_at(name: str) -> int | None:
+    """When an id was made, in milliseconds since 1970, where it is one that tells (a UUID of version 7)."""
+    found = _TIMED_ID.fullmatch(name)
+    return int(found[1] + found[2], 16) if found else None
+
+
 def flat(content: Any) -> str:
     """The text of a content: a string, or a list of blocks."""
     if isinstance(content, str):
@@ -168,7 +176,8 @@ def commits_in(output: str, command: str | None) -> tuple[Commit, ...]:
     """
     if "] " not in output or (command is not None and not _COMMITTING.search(command)):
         return ()
-    found = {sha: Commit(sha, subject.strip()[:500]) for _, sha, subject in _COMMIT.findall(output)}
+    amends = command is not None and bool(_AMENDING.search(command))
+    found = {sha: Commit(sha, subject.strip()[:500], amends) for _, sha, subject in _COMMIT.findall(output)}
     return tuple(found.values())
 
 

@@ -52,7 +52,10 @@ class Segment(models.Model):
 
     files = models.JSONField(default=list, blank=True, help_text="{path, verb, times} each")
     commits = models.JSONField(default=list, blank=True, help_text="{sha, subject, event} each")
-    usage = models.JSONField(default=dict, blank=True, help_text="input, cache_written, cache_read, output: tokens")
+    usage = models.JSONField(default=dict, blank=True, help_text="tokens, by the names of events.Usage")
+    by_model = models.JSONField(
+        default=dict, blank=True, help_text="name -> its part of the tokens, as in events.Usage"
+    )
     changes = models.PositiveIntegerField(default=0, help_text="edits, and commits, which weigh more")
     errors = models.PositiveIntegerField(default=0)
     prompts = models.PositiveIntegerField(default=0)

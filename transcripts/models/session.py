@@ -48,10 +48,16 @@ class Session(models.Model):
     compactions = models.PositiveIntegerField(default=0)
     forks = models.PositiveIntegerField(default=0)
     copied = models.PositiveIntegerField(default=0, help_text="events that an earlier session has too")
+    left_out = models.PositiveIntegerField(
+        default=0, help_text="records of sub-agents' logs that were copied from their parents'"
+    )
     tokens_input = models.PositiveBigIntegerField(default=0, help_text="neither written to nor read from a cache")
     tokens_cache_written = models.PositiveBigIntegerField(default=0)
     tokens_cache_read = models.PositiveBigIntegerField(default=0)
     tokens_output = models.PositiveBigIntegerField(default=0)
+    by_model = models.JSONField(
+        default=dict, blank=True, help_text="name -> its part of the tokens, as in events.Usage"
+    )
     context = models.PositiveIntegerField(default=0, help_text="tokens that the model saw last")
     context_most = models.PositiveIntegerField(default=0, help_text="the most that it ever saw")
     window = models.PositiveIntegerField(default=0, help_text="what it can see, where the log tells; 0: it does not")
@@ -93,7 +99,7 @@ class Session(models.Model):
     @property
     def sees(self) -> int:
         """The tokens that its model can see; 0 where nobody knows."""
-        return window_of(self.program, self.window, max(self.context, self.context_most))
+        return window_of(self.model, self.window, max(self.context, self.context_most))
 
     @property
     def context_share(self) -> int | None:
@@ -183,6 +189,7 @@ class SessionCommit(models.Model):
     subject = models.CharField(max_length=500)
     event = models.PositiveIntegerField(help_text="number of the event in its file")
     at = models.DateTimeField(null=True, blank=True)
+    amends = models.BooleanField(default=False, help_text="it came in the place of the one before it")
 
     class Meta:
         ordering = ["session_id", "event"]

@@ -13,11 +13,22 @@ from transcripts.events import Event, Facts, Kind
 
 from .cut import cuts
 from .describe import described
-from .outline import HORIZON, OFFERED, CommitMade, FileWork, Line, Segment, Status
+from .outline import HORIZON, OFFERED, CommitMade, FileWork, Line, Segment, Status, commits_in_all
 from .score import gap_scores
 from .steps import Phase, Step, steps_of
 
-__all__ = ["HORIZON", "OFFERED", "CommitMade", "FileWork", "Line", "Phase", "Segment", "Status", "segment"]
+__all__ = [
+    "HORIZON",
+    "OFFERED",
+    "CommitMade",
+    "FileWork",
+    "Line",
+    "Phase",
+    "Segment",
+    "Status",
+    "commits_in_all",
+    "segment",
+]
 
 
 def segment(events: Sequence[Event], facts: Facts | None = None, settled: Sequence[Segment] = ()) -> list[Segment]:

@@ -58,6 +58,7 @@ def described(
         files=work.files,
         commits=work.commits,
         usage=work.usage,
+        by_model={name: figures for name, figures in work.by_model.items() if name},
         changes=work.edits + (COMMIT if work.edits else 1) * len(work.commits),
         errors=work.errors,
         prompts=work.prompts,

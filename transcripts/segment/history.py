@@ -75,13 +75,14 @@ class _History:
 
     def _commit(self, number: int, commit: Commit, command: str, branch: str, *, is_own: bool) -> None:
         self.pushed_to = self.pushed_to if self.is_over or not is_own else ""
-        if is_amend(command) and self.made and not self.is_over:
+        if not is_own:
+            self.is_over = True  # one that amends tells what a later segment did: this one did what it did
+        elif is_amend(command) and self.made:
             subject = " ".join(commit.subject.split()) or self.made[-1].subject
-            self.made[-1] = CommitMade(commit.sha, subject, number if is_own else self.made[-1].event, is_own)
-        elif not is_own:
-            self.is_over = True
+            self.made[-1] = CommitMade(commit.sha, subject, number, True, self.made[-1].replaces)
         elif not commit.sha or all(commit.sha != one.sha for one in self.made):
-            self.made.append(CommitMade(commit.sha, " ".join(commit.subject.split()), number))
+            replaces = is_amend(command)
+            self.made.append(CommitMade(commit.sha, " ".join(commit.subject.split()), number, replaces=replaces))
             self.branches.append(branch)
 
     def _rebase(self, number: int, result: Event, *, is_own: bool) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from math import log, sqrt
 from typing import Final
 
+from transcripts.paths import name_of
+
 from .steps import Step
 
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
@@ -42,7 +44,7 @@ def terms(step: Step) -> Counter[str]:
     said = f"{step.prompt.text[:TEXT] if step.prompt else ''} {step.text[:TEXT]}"
     found = Counter(_stem(word) for word in words(said))
     for path in step.read | step.aimed:
-        name = path.rsplit("/", 1)[-1]
+        name = name_of(path)
         found[f"/{name}"] += 2
         found.update(_stem(word) for word in words(name))
     for call in step.calls:

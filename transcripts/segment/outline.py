@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -41,6 +41,7 @@ class CommitMade:
     subject: str
     event: int
     is_amended: bool = False  # after it had been made here
+    replaces: bool = False  # the last one of an earlier segment, in whose place it came: it counts there
 
 
 @dataclass(slots=True)
@@ -66,6 +67,7 @@ class Segment:
     files: list[FileWork] = field(default_factory=list)
     commits: list[CommitMade] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
+    by_model: dict[str, list[int]] = field(default_factory=dict)  # name -> its part of the usage, where it is told
     changes: int = 0  # how much came of it: edits, and commits, which weigh more
     errors: int = 0
     prompts: int = 0
@@ -74,6 +76,17 @@ class Segment:
     def tokens(self) -> int:
         """All that the model wrote and all that it read and was not in the cache."""
         return self.usage.input + self.usage.cache_written + self.usage.output
+
+
+def commits_in_all(commits: Iterable[CommitMade]) -> int:
+    """How many commits a session made: each once, however often it was shown or amended."""
+    known = set[str]()
+    count = 0
+    for commit in commits:
+        is_new = not (commit.sha and commit.sha in known) and not (commit.replaces and count)
+        count += is_new
+        known.add(commit.sha)
+    return count
 
 
 HORIZON: Final = 40  # steps after a segment's end from which on nothing that comes may change it

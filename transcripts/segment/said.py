@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from transcripts.paths import name_of
+
 from . import prose
 from .deeds import intent_of, subjects
 from .lexical import words
@@ -350,7 +352,7 @@ def _first_statement(step: Step) -> str:
 
 def _topic(steps: Sequence[Step]) -> set[str]:
     said = " ".join(step.prompt.text[:1500] for step in steps if step.prompt)
-    names = " ".join(path.rsplit("/", 1)[-1] for step in steps for path in step.changed)
+    names = " ".join(name_of(path) for step in steps for path in step.changed)
     return set(words(f"{said} {names}"))
 
 

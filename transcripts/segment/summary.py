@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from transcripts.events import Verb
+from transcripts.paths import name_of
 
 from . import prose
 from .answers import Answer, answers
@@ -198,7 +199,7 @@ def _results(work: Work, told: str) -> tuple[str, int]:
         last = telling[-1]
         more = f" and {len(work.commits) - 1} more" if len(work.commits) > 1 else ""
         name = f"{last.sha[:8]} " if last.sha else ""
-        amended = " (amended)" if last.is_amended else ""
+        amended = " (amended)" if last.is_amended or last.replaces else ""
         subject = prose.clipped(prose.plain(last.subject), 72)
         found.append((last.event, f"committed {name}“{subject}”{amended}{more}"))
     if work.pull and f"#{work.pull[0]}" not in told:
@@ -304,7 +305,7 @@ def _asked(work: Work, title: str, *, always: bool) -> str:
 
 
 def _names(files: Sequence[FileWork]) -> str:
-    names = list(dict.fromkeys(file.path.rstrip("/").rsplit("/", 1)[-1] for file in files))
+    names = list(dict.fromkeys(name_of(file.path) for file in files))
     return _joined([*names[:3], f"{len(names) - 3} more files"] if len(names) > 4 else names)
 
 

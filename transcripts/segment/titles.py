@@ -11,6 +11,8 @@ import re
 from collections.abc import Container, Iterator
 from typing import Final
 
+from transcripts.paths import name_of
+
 from . import prose
 from .answers import answers
 from .deeds import deeds, fixes, intents, subjects
@@ -112,7 +114,7 @@ def _candidates(work: Work) -> Iterator[str]:
 
 def _by_files(work: Work) -> str:
     files = sorted(work.changed or work.files, key=lambda file: -file.times)
-    names = list(dict.fromkeys(file.path.rsplit("/", 1)[-1] for file in files))
+    names = list(dict.fromkeys(name_of(file.path) for file in files))
     if len(names) == 1:
         return f"{_VERBS.get(work.phase, 'Work on')} the file {names[0]}"
     if names:

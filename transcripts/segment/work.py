@@ -51,6 +51,7 @@ _KINDS: Final = (
     (r"mypy|tsc\b|typecheck", "types"),
 )
 _STRENGTH: Final = {Verb.READ: 0, Verb.EDITED: 1, Verb.WRITTEN: 2, Verb.DELETED: 3}
+_NOTHING: Final = Usage()
 SHARE_OF_EDITS: Final = 0.12  # of all calls: an agent reads several files for each one that it changes
 
 
@@ -91,6 +92,7 @@ class Work:
     writes_as: set[str] = field(default_factory=set)  # in whose name the agent replied
     phase: Phase = Phase.OTHER
     usage: Usage = field(default_factory=Usage)
+    by_model: dict[str, list[int]] = field(default_factory=dict)  # name -> its part of the usage
     errors: int = 0
     prompts: int = 0
     started_at: int | None = None
@@ -142,13 +144,12 @@ def work_of(events: Sequence[Event], steps: Sequence[Step], calls: dict[str, Eve
     work = Work(events, steps, steps[0].first, steps[-1].end - 1)
     touched: dict[str, tuple[Verb, int]] = {}
     phases: Counter[Phase] = Counter()
-    sums = Counter[str]()
     running: dict[str, str] = {}  # id of a terminal's session -> the command that runs in it
     work.commits, work.rebased = commits_made(events, work.first, work.last, max(until, work.last), calls)
     turned_down = {e.call for e in events[work.first : work.last + 1] if e.kind is Kind.RESULT and e.is_error}
     for number in range(work.first, work.last + 1):
         event = events[number]
-        _count(work, event, sums)
+        _count(work, event)
         _span(work, event)
         for touch in event.touches if event.call not in turned_down else ():
             verb, times = touched.get(touch.path, (touch.verb, 0))
@@ -170,15 +171,16 @@ def work_of(events: Sequence[Event], steps: Sequence[Step], calls: dict[str, Eve
         work.replied = (with_names(work.replied[0], work.reviewers, work.writes_as), work.replied[1])
     work.phase = _phase(phases)
     work.files = [FileWork(path, verb, times) for path, (verb, times) in touched.items()]
-    work.usage = Usage(sums["input"], sums["cache_written"], sums["cache_read"], sums["output"])
+    work.usage = Usage(*map(sum, zip(*work.by_model.values(), strict=True)))
     return work
 
 
-def _count(work: Work, event: Event, sums: Counter[str]) -> None:
+def _count(work: Work, event: Event) -> None:
     work.prompts += event.kind in (Kind.PROMPT, Kind.COMMAND) and not event.agent
     work.errors += event.is_failure and event.kind in (Kind.RESULT, Kind.SYSTEM)
-    if use := event.usage:
-        sums.update(input=use.input, cache_written=use.cache_written, cache_read=use.cache_read, output=use.output)
+    if event.usage:
+        had = work.by_model.get(event.model, _NOTHING)
+        work.by_model[event.model] = [sum_ + more for sum_, more in zip(had, event.usage, strict=True)]
 
 
 def _span(work: Work, event: Event) -> None:

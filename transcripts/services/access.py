@@ -21,6 +21,11 @@ def visible(identity: Identity) -> QuerySet[Session]:
     return rows.filter(Q(project=identity.project) | Q(project=None, brief__project=identity.project))
 
 
+def listed(rows: QuerySet[Session]) -> QuerySet[Session]:
+    """Those in which something was said or done: a log may hold nothing but notes of the program to itself."""
+    return rows.exclude(active_at=None, prompts=0)
+
+
 def find(identity: Identity, number: int) -> Session:
     """The session of this number. Raises NotFound for one that is not there, or not for this caller."""
     found = None

@@ -16,7 +16,7 @@ Every write names the ``outline_revision`` that it began from: of two writers at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import asdict
 from dataclasses import replace as replaced
 from datetime import UTC, datetime
@@ -30,10 +30,10 @@ from django.utils import timezone
 from flower import live
 from flower.errors import Conflict
 from transcripts import blocks, naming
-from transcripts.events import Event, Facts, Usage, Verb
+from transcripts.events import Event, Facts, Kind, Usage, Verb
 from transcripts.models import Aside, Block, Segment, Session
 from transcripts.rules import RULES
-from transcripts.segment import CommitMade, FileWork, Line, Phase, Status, segment
+from transcripts.segment import CommitMade, FileWork, Line, Phase, Status, commits_in_all, segment
 from transcripts.segment import Segment as Made
 from transcripts.segment.ranges import described_again
 from transcripts.services import aside
@@ -160,6 +160,8 @@ def renew(number: int) -> bool:
         for row in rows:
             if row.pk in fresh:
                 put(locked, row, fresh[row.pk], row.position)
+        if fresh:
+            Session.objects.filter(pk=number).update(commits=_commits(locked, map(made_of, rows)))
         return _announce(locked, before)
 
 
@@ -177,7 +179,16 @@ def events_of(session: Session, first: int = 1) -> list[Event]:
     found: list[Event] = []
     for at, payload in rows.values_list("first", "payload"):
         found += blocks.events_of(bytes(payload))[max(0, first - at) :]
+    if session.dispatch is not None and session.brief_id is not None:
+        _say_what_it_is_for(session, found)
     return found
+
+
+def _say_what_it_is_for(session: Session, events: Sequence[Event]) -> None:
+    """The line that started a run only says where its packet lies: its brief's title is the order that it was given."""
+    for event in events:
+        if event.kind is Kind.PROMPT and not event.agent and naming.is_launch(session, event.text):
+            event.text = naming.order_of(session)
 
 
 def facts_of(session: Session) -> Facts:
@@ -246,10 +257,18 @@ def _store(
         if rows:  # their first events begin no segment any more: the log was rewritten, or the open end cut anew
             locked.segments.filter(pk__in=[row.pk for row in rows.values()]).delete()
         locked.outlined, locked.outlined_at = upto, timezone.now()
-        of_agents = locked.made_commits.exclude(file__agent="").values("sha").distinct().count()
-        locked.commits = sum(len(one.commits) for one in found) + of_agents
+        locked.commits = _commits(locked, found)
         locked.save(update_fields=["outlined", "outlined_at", "commits"])
         return _announce(locked, before)
+
+
+def _commits(session: Session, segments: Iterable[Made]) -> int:
+    """How many the session and its sub-agents made; one that was amended is one."""
+    count = commits_in_all(commit for one in segments for commit in one.commits)
+    of_agents = session.made_commits.exclude(file__agent="").values_list("sha", "amends")
+    shas, amending = ({sha for sha, amends in of_agents if amends is wanted} for wanted in (False, True))
+    count += len(shas)
+    return count or min(1, len(amending))
 
 
 def put(session: Session, row: Segment | None, made: Made, position: int, *, how: str = Segment.How.RULES) -> Segment:
@@ -285,6 +304,7 @@ def columns_of(made: Made) -> dict[str, Any]:
         "commits": [asdict(each) for each in made.commits],
         "changes": made.changes,
         "usage": made.usage._asdict(),
+        "by_model": made.by_model,
         "errors": made.errors,
         "prompts": made.prompts,
         "started_at": _time(made.started_at),
@@ -314,6 +334,7 @@ def made_of(row: Segment) -> Made:
         files=[FileWork(each["path"], Verb(each["verb"]), each["times"]) for each in row.files],
         commits=[CommitMade(**each) for each in row.commits],
         usage=Usage(**row.usage),
+        by_model=row.by_model,
         changes=row.changes,
         errors=row.errors,
         prompts=row.prompts,

@@ -18,7 +18,7 @@ from briefs.identity import Identity
 from briefs.services.recall import iso, number_of, page_within
 from flower.errors import Invalid
 from flower.toolbox import ANSWER_BUDGET
-from transcripts import liveness, naming
+from transcripts import costs, liveness, naming, paths
 from transcripts.models import Segment, SegmentUse, Session, SessionCommit, TouchedFile
 from transcripts.services import access
 from transcripts.storing import key_of
@@ -66,7 +66,7 @@ def sessions(
 
 def _of(identity: Identity, project: str | None) -> QuerySet[Session]:
     found = identity.find_project(project)
-    rows = access.visible(identity)
+    rows = access.listed(access.visible(identity))
     return rows.filter(Q(project=found) | Q(project=None, brief__project=found)) if found else rows
 
 
@@ -101,6 +101,7 @@ def _session(row: Session, outlined: naming.Outlined, runs: set[int], parts: int
         "commits": row.commits,
         "tokens": row.tokens,
         "tokens_from_cache": row.tokens_cache_read,
+        "cost_usd": None if (cost := costs.of_session(row)) is None else round(cost, 4),
         "context": row.context,
         "window": row.sees or None,
         "started": iso(row.started_at),
@@ -146,6 +147,8 @@ def _segment(row: Segment) -> Row:
         "files": _files(row, cut),
         "commits": [{**commit, "subject": str(commit.get("subject", ""))[:LINE]} for commit in row.commits[:FILES]],
         "errors": row.errors,
+        "tokens": sum(row.usage.get(name) or 0 for name in ("input", "cache_written", "output")),
+        "cost_usd": None if (cost := costs.of_segment(row)) is None else round(cost, 4),
         "reviewed": row.reviewed_at is not None,
         "edited": sorted(row.edits),
     }
@@ -230,7 +233,14 @@ def _commits_since(visible: QuerySet[Session], segment: Segment) -> list[Row]:
         others = Q(session__in=near, at__gt=segment.ended_at)
     rows = SessionCommit.objects.filter(own | others).order_by("-at", "-pk")[:200]
     found: dict[str, Row] = {}
+    amended = set[int]()  # logs in which the commit before this one was amended
     for row in rows:
+        is_void = row.file_id in amended
+        amended.discard(row.file_id)
+        if row.amends:
+            amended.add(row.file_id)
+        if is_void:
+            continue
         told = {"sha": row.sha, "subject": row.subject[:LINE], "session": row.session_id, "event": row.event}
         found.setdefault(row.sha, told | {"at": iso(row.at)})
     return list(found.values())
@@ -316,7 +326,8 @@ def _is_named(text: str, later: set[str]) -> bool:
 
 def touching(identity: Identity, path: str, *, project: str | None = None, cursor: str | None = None) -> Row:
     """Sessions that read or changed a path: the very one, one that ends so, or what lies in that folder."""
-    wanted = posixpath.normpath(path.replace("\x00", "").strip() or ".")
+    wanted = path.replace("\x00", "").strip() or "."
+    wanted = posixpath.normpath(paths.plain(wanted) if paths.is_windows(wanted) else wanted.replace("\\", "/"))
     if wanted in (".", "/", ""):
         raise Invalid("Say a path: of a file or a folder, whole or its end.")
     found = TouchedFile.objects.filter(_holds(wanted), session__in=_of(identity, project))
@@ -327,7 +338,7 @@ def touching(identity: Identity, path: str, *, project: str | None = None, curso
             touched.setdefault(row.session_id, []).append(row)
     start = number_of(cursor) if cursor else 0
     numbers = list(touched)[start : start + 100]
-    sessions = {row.pk: row for row in Session.objects.filter(pk__in=numbers).select_related("project")}
+    sessions = {row.pk: row for row in Session.objects.filter(pk__in=numbers).select_related("project", "brief")}
     titles = naming.outlined(numbers)
     segments: dict[int, list[Segment]] = {}
     for segment in Segment.objects.filter(session__in=numbers):
@@ -347,16 +358,24 @@ def touching(identity: Identity, path: str, *, project: str | None = None, curso
 def _holds(wanted: str) -> Q:
     name, tail = posixpath.basename(wanted), wanted.lstrip("/")
     exact = Q(path_key=key_of(wanted)) | Q(path__startswith=f"{wanted}/")
-    return (
-        exact if wanted.startswith("/") else exact | Q(name=name, path__endswith=tail) | Q(path__contains=f"/{tail}/")
-    )
+    windows = wanted.replace("/", "\\")  # as an older flower kept them
+    exact |= Q(path_key=key_of(windows)) | Q(path__startswith=f"{windows}\\")
+    if _is_absolute(wanted):
+        return exact
+    ends = Q(path__endswith=tail) | Q(path__endswith=windows)
+    return exact | (Q(name=name) & ends) | Q(path__contains=f"/{tail}/") | Q(path__contains=f"\\{windows}\\")
+
+
+def _is_absolute(wanted: str) -> bool:
+    return wanted.startswith("/") or paths.is_windows(wanted)
 
 
 def _is_meant(path: str, wanted: str) -> bool:
     """Databases compare without regard to case; files are not so."""
+    path = paths.plain(path)
     if path == wanted or path.startswith(f"{wanted}/"):
         return True
-    return not wanted.startswith("/") and (path.endswith(f"/{wanted}") or f"/{wanted}/" in path)
+    return not _is_absolute(wanted) and (path.endswith(f"/{wanted}") or f"/{wanted}/" in path)
 
 
 def _touched(
@@ -365,12 +384,12 @@ def _touched(
     verbs: dict[str, int] = {}
     for row in rows:
         verbs[row.verb] = verbs.get(row.verb, 0) + row.times
-    paths = sorted({row.path for row in rows})
+    touched = sorted({row.path for row in rows})
     newest = rows[0]
     parts = [
         {"segment": segment.position, "title": str(segment.shown("title"))[:LINE], "status": segment.shown("status")}
         for segment in segments
-        if any(_is_meant(_whole(str(each.get("path", "")), session.cwd), wanted) for each in segment.files)
+        if any(_is_meant(paths.absolute(str(each.get("path", "")), session.cwd), wanted) for each in segment.files)
     ]
     return {
         "session": session.pk,
@@ -380,17 +399,13 @@ def _touched(
         "project": session.project.slug if session.project else None,
         "brief": session.brief_id,
         "verbs": verbs,
-        "paths": [path[-LINE:] for path in paths[:5]],
-        "paths_in_all": len(paths),
+        "paths": [path[-LINE:] for path in touched[:5]],
+        "paths_in_all": len(touched),
         "event": newest.last if not newest.file.agent else None,
         "at": iso(newest.at),
         "segments": parts[:12],
         "url": reverse("transcript", args=[session.pk]),
     }
-
-
-def _whole(path: str, cwd: str) -> str:
-    return path if path.startswith("/") else posixpath.join(cwd, path)
 
 
 # --- under the budget -------------------------------------------------------------------------------------------------

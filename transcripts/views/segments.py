@@ -25,15 +25,14 @@ from briefs.services import recall, references
 from briefs.templatetags.flower import lasted
 from briefs.views.door import Request, show
 from flower import markdown
-from transcripts import liveness, naming, paging
+from transcripts import costs, liveness, naming, paging, paths
 from transcripts.blocks import index_of
-from transcripts.events import Usage, Verb
+from transcripts.events import Verb
 from transcripts.models import Block, Segment, SegmentComment, SegmentUse, Session
 from transcripts.models.outline import EDITABLE, LINES
 from transcripts.services import access, aside, outlines, rewording
 from transcripts.views import standing, timeline
 from transcripts.views.standing import Reason
-from transcripts.wording import price
 
 MANY: Final = 8  # segments that are all shown; of more, long runs of quiet ones are folded
 FIRST: Final = 2  # that are never in a run, and
@@ -175,6 +174,14 @@ class Row:
         return timeline.thousands(count) if count else ""
 
     @property
+    def commits_say(self) -> str:
+        """One that came in the place of an earlier segment's last one counts there."""
+        new = sum(1 for commit in self.segment.commits if not commit.get("replaces"))
+        amended = len(self.segment.commits) - new
+        said = [timeline.counted(new, "commit")] if new else []
+        return " · ".join([*said, f"{timeline.counted(amended, 'commit')} amended"] if amended else said)
+
+    @property
     def files_say(self) -> str:
         read = sum(1 for each in self.segment.files if each["verb"] == Verb.READ)
         changed = len(self.segment.files) - read
@@ -185,7 +192,7 @@ class Row:
     @property
     def cost(self) -> float | None:
         """In dollars, where its model has a price."""
-        return price.of_usage(Usage(**self.segment.usage), self.segment.session.model, price.table())
+        return costs.of_segment(self.segment)
 
     @property
     def empty(self) -> list[Part]:
@@ -301,7 +308,7 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
     run = rewording.last_run(session)
     brief = session.brief if session.brief and request.identity.may_see(session.brief) else None
     said = [comment.body for row in rows for comment in row.comments]
-    drawn: dict[str, Any] = {"program": session.program, "window": session.window, "commits": commits, "over": over}
+    drawn: dict[str, Any] = {"model": session.model, "window": session.window, "commits": commits, "over": over}
     return {
         "session": session,
         "transcript": transcript_of(session),
@@ -309,10 +316,13 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
         "is_live": is_live,
         "live_until": session.active_at + liveness.RECENTLY if session.active_at else None,
         "over": over,
-        "cost": price.of_usage(session.usage, session.model, price.table()),
+        "cost": costs.of_session(session),
         "brief": brief,
         "names": references.resolve(request.identity, brief, said) if brief else None,
         "rows": rows,
+        "helpers": list(session.log_files.exclude(agent="").filter(events__gt=0).defer("state"))
+        if not session.events
+        else [],
         "arranged": without_had(arranged),
         "reviewed": sum(1 for row in rows if row.segment.reviewed_at),
         "has_project": outlines.project_of(session) is not None or not Project.objects.exists(),
@@ -395,7 +405,7 @@ def _changed_first(files: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _file(each: dict[str, Any], cwd: str) -> File:
     path = str(each["path"])
-    return File(path.removeprefix(f"{cwd.rstrip('/')}/") if cwd else path, each["verb"], each["times"])
+    return File(paths.below(path, cwd), each["verb"], each["times"])
 
 
 def _uses(request: Request, session: Session) -> dict[tuple[int, str, str], Made]:

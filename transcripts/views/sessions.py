@@ -18,10 +18,9 @@ from briefs.services import recall
 from briefs.views import rooms
 from briefs.views.door import Refused, Request, show
 from flower.errors import Invalid, Refusal
-from transcripts import liveness, naming
+from transcripts import costs, liveness, naming
 from transcripts.models import Session, Taking
 from transcripts.services import access, taking
-from transcripts.wording import price
 
 ON_A_PAGE: Final = 50
 ON_A_BRIEF: Final = 6
@@ -43,7 +42,7 @@ class Row:
     @property
     def cost(self) -> float | None:
         """In dollars, where its model has a price."""
-        return price.of_usage(self.session.usage, self.session.model, price.table())
+        return costs.of_session(self.session)
 
 
 def rows_of(identity: Identity, sessions: QuerySet[Session]) -> list[Row]:
@@ -72,7 +71,7 @@ def sessions(request: Request) -> HttpResponse:
 
 def show_sessions(request: Request, *, refused: Refused | None = None, status: int = 200) -> HttpResponse:
     chosen = {name: request.GET.get(name, "")[:SEARCHED] for name in ("q", "project", "program", "state", "brief")}
-    visible = access.visible(request.identity)
+    visible = access.listed(access.visible(request.identity))
     found = matching(visible, **chosen).order_by(*_ORDER)
     page = Paginator(found, ON_A_PAGE).get_page(request.GET.get("page"))
     shown = visible.filter(pk__in=[row.pk for row in page.object_list]).order_by(*_ORDER)
@@ -178,7 +177,7 @@ def _projects(identity: Identity) -> list[Project]:
 def names(identity: Identity, targets: list[str]) -> dict[str, rooms.Named]:
     """A link to a session is told with its title. Other targets are ids that a program gave: words."""
     numbers = {target: number for target in targets if (number := recall.number_in(target)) is not None}
-    found = {row.pk: row for row in access.visible(identity).filter(pk__in=numbers.values())}
+    found = {row.pk: row for row in access.visible(identity).select_related("brief").filter(pk__in=numbers.values())}
     titles = naming.outlined(found)
     named = {
         pk: rooms.Named(naming.title(row, titles.get(pk, naming.Outlined()).main), reverse("transcript", args=[pk]))
@@ -190,6 +189,6 @@ def names(identity: Identity, targets: list[str]) -> dict[str, rooms.Named]:
 @rooms.panel("sessions")
 def panel(request: Request, brief: Brief, refused: Refused | None) -> dict[str, Any]:
     """The newest sessions of a brief, with what each running one is at."""
-    found = access.visible(request.identity).filter(brief=brief).order_by(*_ORDER)
+    found = access.listed(access.visible(request.identity)).filter(brief=brief).order_by(*_ORDER)
     rows = rows_of(request.identity, found[: ON_A_BRIEF + 1])
     return {"rows": rows[:ON_A_BRIEF], "more": len(rows) > ON_A_BRIEF}

@@ -111,7 +111,7 @@ def draw(
     segments: Sequence[Spoken],
     blocks: Iterable[tuple[int, Index]],
     *,
-    program: str = "",
+    model: str = "",
     window: int = 0,
     commits: dict[int, list[str]] | None = None,
     over: str = "",
@@ -130,7 +130,7 @@ def draw(
         return Picture()
     made = Picture(bands=[_band(some, total) for some in _neighbours(segments, total)])
     made.marks = _marks(happened, total, commits or {})
-    window = window_of(program, window, max((tokens for _, tokens in happened.context), default=0))
+    window = window_of(model, window, max((tokens for _, tokens in happened.context), default=0))
     made.area, made.edge, made.told = _context(happened.context, total, window)
     used = {one.phase for one in made.bands}
     made.phases = [(name, word) for name, word in PHASES.items() if name in used]

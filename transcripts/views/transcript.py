@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from briefs.services import attachments
 from briefs.views.door import Request, show
 from flower.errors import NotFound
-from transcripts import liveness, naming, paging
+from transcripts import costs, liveness, naming, paging
 from transcripts.events import Event, Kind
 from transcripts.models import LogFile, Segment, Session
 from transcripts.paging import AT_ONCE, LARGEST, Numbered
@@ -40,6 +40,9 @@ def transcript(request: Request, number: int) -> HttpResponse:
     session = access.find(request.identity, number)
     agent = request.GET.get("agent", "")[:64]
     logs = list(session.log_files.defer("state"))
+    is_orphan = not session.events and any(row.events for row in logs)  # its sub-agents' logs only
+    if is_orphan and not agent:
+        agent = next(row.agent for row in logs if row.events)
     log = next((row for row in logs if row.agent == agent), None)
     if agent and log is None:
         raise NotFound(f"Session {number} has no sub-agent '{agent}'.")
@@ -51,6 +54,7 @@ def transcript(request: Request, number: int) -> HttpResponse:
     context = {
         "session": session,
         "agent": agent,
+        "is_orphan": is_orphan,
         "end": end,
         "nodes": items.arrange(
             events,
@@ -107,6 +111,7 @@ def _around(
     return {
         "headings": headings,
         "title": naming.title(session, naming.main_title(segments)),
+        "cost": costs.of_session(session),
         "brief": session.brief if session.brief and request.identity.may_see(session.brief) else None,
         "can_give_brief": request.identity.may_write and (session.brief is None or session.is_probable),
         "helpers": [row for row in logs if row.agent],

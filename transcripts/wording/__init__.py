@@ -19,6 +19,7 @@ from typing import Final
 from flower import llm
 from flower.llm import LlmError, Spent, Why
 from transcripts.events import Event, Facts
+from transcripts.model_table import Price
 from transcripts.segment import Segment, Status
 
 from . import price, prompt
@@ -26,7 +27,6 @@ from .asking import Asking, Progress, Unusable
 from .breaker import Breaker
 from .digest import entries_of
 from .grid import Grid
-from .price import Price
 from .reading import Words
 
 __all__ = ["BREAKER", "Breaker", "How", "Price", "Progress", "Worded", "word"]

@@ -15,6 +15,7 @@ from math import ceil
 from typing import Final, NamedTuple
 
 from transcripts.events import Event, Kind, Status, Verb
+from transcripts.paths import is_windows
 from transcripts.segment.steps import is_test
 
 from .grid import Grid
@@ -77,7 +78,8 @@ class _Condenser:
         self.events = grid.events
         self.grid = grid
         self.limits = limits
-        self.folder = cwd.rstrip("/") + "/" if cwd else ""
+        slash = "\\" if is_windows(cwd) else "/"
+        self.folder = cwd.rstrip("/\\") + slash if cwd else ""
         self.results = {event.call: event for event in grid.events if event.kind is Kind.RESULT and event.call}
         self.closing = _closing(grid.events)
         self.run: _Run | None = None

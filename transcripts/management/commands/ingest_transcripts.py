@@ -49,7 +49,7 @@ def _take(path: Path, project: Project | None) -> dict[str, Any]:
     try:
         taken = ingest.take(path, project=project)
     except Refusal as refusal:
-        nothing = {"session": None, "agent": None, "events": 0, "new_events": 0, "segments": 0}
+        nothing = {"session": None, "agent": None, "events": 0, "new_events": 0, "left_out": 0, "segments": 0}
         return {"file": str(path), **nothing, "error": refusal.sentence}
     outlining.refresh(taken.session)  # the worker would do it a moment later
     session = Session.objects.get(pk=taken.session)
@@ -59,6 +59,7 @@ def _take(path: Path, project: Project | None) -> dict[str, Any]:
         "agent": taken.program,
         "events": taken.events,
         "new_events": taken.new_events,
+        "left_out": taken.left_out,
         "segments": session.segments.count(),
         "error": None,
     }
