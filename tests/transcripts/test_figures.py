@@ -18,7 +18,7 @@ from transcripts import costs, ingest, launches, naming, paths, storing
 from transcripts.adapters import NoTranscript, read
 from transcripts.events import Commit, Kind
 from transcripts.models import LogFile, Session
-from transcripts.segment import commits_in_all
+from transcripts.segment import distinct_commits
 from transcripts.segment.ranges import describe
 from transcripts.services import outlines, outlining, recalling
 
@@ -349,7 +349,7 @@ def test_a_segment_tells_what_it_committed_and_the_later_one_what_it_amended():
     ]
     assert "aaaaaaa1" in first.outcome.text and "bbbbbbb2" not in first.outcome.text
     assert "bbbbbbb2" in second.outcome.text and "(amended)" in second.outcome.text
-    assert commits_in_all([*first.commits, *second.commits, *second.commits]) == 1
+    assert distinct_commits([*first.commits, *second.commits, *second.commits]) == first.commits
 
 
 @pytest.mark.django_db
@@ -373,6 +373,7 @@ def test_a_commit_that_a_later_segment_amends_counts_once_everywhere(browser, op
     assert session.commits == 2, "one, and the agent's"
     page = browser.get(f"/sessions/{session.pk}/segments/?open=all").content.decode()
     assert "· 2 commits" in page and "1 commit amended" in page
+    assert page.count("of-commit") == 2, "one mark in the picture, and its legend"
 
 
 @pytest.mark.django_db

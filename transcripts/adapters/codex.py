@@ -154,6 +154,8 @@ class Codex(Adapter):
             return False  # a second one is counted as repeated
         if turn:
             more["copying"], more["turned"] = self._is_parents(turn), True
+        elif kind == "turn_context":  # of a turn without a name
+            more["copying"] = False
         elif not more.get("turned") and more.get("own_from") and isinstance(ordinal := record.get("ordinal"), int):
             more["copying"] = ordinal < more["own_from"]
         return bool(more.get("copying"))

@@ -13,7 +13,7 @@ from transcripts.events import Event, Facts, Kind
 
 from .cut import cuts
 from .describe import described
-from .outline import HORIZON, OFFERED, CommitMade, FileWork, Line, Segment, Status, commits_in_all
+from .outline import HORIZON, OFFERED, CommitMade, FileWork, Line, Segment, Status, distinct_commits
 from .score import gap_scores
 from .steps import Phase, Step, steps_of
 
@@ -26,7 +26,7 @@ __all__ = [
     "Phase",
     "Segment",
     "Status",
-    "commits_in_all",
+    "distinct_commits",
     "segment",
 ]
 

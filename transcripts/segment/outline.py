@@ -78,15 +78,15 @@ class Segment:
         return self.usage.input + self.usage.cache_written + self.usage.output
 
 
-def commits_in_all(commits: Iterable[CommitMade]) -> int:
-    """How many commits a session made: each once, however often it was shown or amended."""
+def distinct_commits(commits: Iterable[CommitMade]) -> list[CommitMade]:
+    """The commits of a session, each once, however often it was shown or amended. ``commits``: of all its segments."""
     known = set[str]()
-    count = 0
+    found: list[CommitMade] = []
     for commit in commits:
-        is_new = not (commit.sha and commit.sha in known) and not (commit.replaces and count)
-        count += is_new
+        if not (commit.sha and commit.sha in known) and not (commit.replaces and found):
+            found.append(commit)
         known.add(commit.sha)
-    return count
+    return found
 
 
 HORIZON: Final = 40  # steps after a segment's end from which on nothing that comes may change it

@@ -33,7 +33,7 @@ from transcripts import blocks, naming
 from transcripts.events import Event, Facts, Kind, Usage, Verb
 from transcripts.models import Aside, Block, Segment, Session
 from transcripts.rules import RULES
-from transcripts.segment import CommitMade, FileWork, Line, Phase, Status, commits_in_all, segment
+from transcripts.segment import CommitMade, FileWork, Line, Phase, Status, distinct_commits, segment
 from transcripts.segment import Segment as Made
 from transcripts.segment.ranges import described_again
 from transcripts.services import aside
@@ -264,7 +264,7 @@ def _store(
 
 def _commits(session: Session, segments: Iterable[Made]) -> int:
     """How many the session and its sub-agents made; one that was amended is one."""
-    count = commits_in_all(commit for one in segments for commit in one.commits)
+    count = len(distinct_commits(commit for one in segments for commit in one.commits))
     of_agents = session.made_commits.exclude(file__agent="").values_list("sha", "amends")
     shas, amending = ({sha for sha, amends in of_agents if amends is wanted} for wanted in (False, True))
     count += len(shas)

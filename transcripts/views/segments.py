@@ -30,6 +30,7 @@ from transcripts.blocks import index_of
 from transcripts.events import Verb
 from transcripts.models import Block, Segment, SegmentComment, SegmentUse, Session
 from transcripts.models.outline import EDITABLE, LINES
+from transcripts.segment import CommitMade, distinct_commits
 from transcripts.services import access, aside, outlines, rewording
 from transcripts.views import standing, timeline
 from transcripts.views.standing import Reason
@@ -302,8 +303,8 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
     opened = request.GET.get("open", "")
     arranged = arrange(rows, opened)
     commits: dict[int, list[str]] = {}
-    for commit in (commit for row in rows for commit in row.segment.commits):
-        commits.setdefault(commit["event"], []).append(f"{commit['sha'][:9]} {commit['subject']}".strip())
+    for commit in distinct_commits(CommitMade(**each) for row in rows for each in row.segment.commits):
+        commits.setdefault(commit.event, []).append(f"{commit.sha[:9]} {commit.subject}".strip())
     over = lasted(session.started_at, session.active_at) if session.started_at else ""
     run = rewording.last_run(session)
     brief = session.brief if session.brief and request.identity.may_see(session.brief) else None
