@@ -60,15 +60,17 @@ class Taken:
     copy_of: str = ""  # the path under which the same log, or a longer one, was taken before
 
 
-def take(path: Path, *, project: Project | None = None) -> Taken:
+def take(path: Path, *, project: Project | None = None, again: bool = False) -> Taken:
     """Bring the database up to date with one log. ``project``: the owner, whatever the log says.
+
+    ``again``: read it from its beginning, as if nothing of it were known: puts right what an older flower read wrongly.
 
     Raises NoTranscript for another kind of file, NotFound for none, Busy when another reader was faster.
     """
     path = path.absolute()
     try:
         with open_log(path) as file, _in_haste():
-            taken = _Reader(path, file, project).run()
+            taken = _Reader(path, file, project, again=again).run()
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.") from error
     except OSError as error:
@@ -113,8 +115,8 @@ def _in_haste() -> Iterator[None]:
 class _Reader:
     """One run over one log."""
 
-    def __init__(self, path: Path, file: BinaryIO, project: Project | None) -> None:
-        self.path, self.file, self.project = path, file, project
+    def __init__(self, path: Path, file: BinaryIO, project: Project | None, *, again: bool = False) -> None:
+        self.path, self.file, self.project, self.again = path, file, project, again
         self.stat = os.fstat(file.fileno())
         self.row = LogFile.objects.select_related("session").filter(path_key=storing.key_of(str(path))).first()
         self.batch = Batch()
@@ -123,7 +125,7 @@ class _Reader:
 
     def run(self) -> Taken:
         row = self.row
-        if row is not None and storing.is_unchanged(row, self.stat):
+        if row is not None and not self.again and storing.is_unchanged(row, self.stat):
             if self.project is not None and row.session.project_id != self.project.pk:
                 storing.give_to(row.session, self.project)
             left_out = blocks.unpack(row.state)["counts"].get("left_out", 0)
@@ -131,7 +133,7 @@ class _Reader:
         is_packed = is_compressed(self.file)
         if is_packed:
             check_ratio(self.file)
-        at = resume(row, self.file) if row is not None and not is_packed else None
+        at = resume(row, self.file) if row is not None and not is_packed and not self.again else None
         if row is not None and at is not None:
             self._go_on(row, at)
         else:

@@ -15,7 +15,7 @@ from tests.transcripts import stored
 from tests.transcripts.building import Log, piece
 from tests.transcripts.logs import SESSION, Claude, Codex, dump, write
 from transcripts import costs, ingest, launches, naming, paths, storing
-from transcripts.adapters import NoTranscript, read
+from transcripts.adapters import NoTranscript, claude, read
 from transcripts.events import Commit, Kind
 from transcripts.models import LogFile, Session
 from transcripts.segment import distinct_commits
@@ -211,6 +211,27 @@ def test_a_relays_log_in_pieces_counts_as_in_one(tmp_path):
         path.write_bytes(dump(*records[:upto]))
         taken = ingest.take(path)
     assert Session.objects.get(pk=taken.session).tokens_input == 30
+
+
+@pytest.mark.django_db
+def test_what_an_older_flower_summed_wrongly_is_put_right_by_reading_again(tmp_path, operator, monkeypatch):
+    log = Claude()
+    records = []
+    for number in range(3):
+        records += [log.prompt(f"Do step {number}"), nameless(log, f"step {number} is done")]
+    path = write(tmp_path, dump(*records))
+    with monkeypatch.context() as older:
+        older.setattr(claude.Claude, "_name_of", lambda self, name, record, message, agent: name)
+        session = Session.objects.get(pk=ingest.take(path).session)
+    outlining.refresh(session.pk)
+    outlines.edit(session.segments.get(), "title", "My own words", actor=operator)
+    assert (session.tokens_input, session.by_model["claude-opus-4-6"][0]) == (10, 10)
+    assert ingest.take(path).new_events == 0
+    assert ingest.take(path, again=True).is_reread
+    outlining.refresh(session.pk)
+    session.refresh_from_db()
+    assert (session.tokens_input, session.by_model["claude-opus-4-6"][0]) == (30, 30)
+    assert session.segments.get().shown("title") == "My own words"
 
 
 # --- costs

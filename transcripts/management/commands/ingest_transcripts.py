@@ -22,6 +22,10 @@ class Command(BaseCommand):
         parser.add_argument("paths", nargs="+", metavar="PATH", type=Path)
         parser.add_argument("--project", metavar="SLUG", help="whose they are, whatever their folders say")
 
+        parser.add_argument(
+            "--again", action="store_true", help="read logs that were taken before from their beginning"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         project = None
         if slug := options["project"]:
@@ -30,7 +34,7 @@ class Command(BaseCommand):
                 raise CommandError(f"There is no project '{slug}'.")
         refused = 0
         for path in _logs(options["paths"]):
-            said = _take(path, project)
+            said = _take(path, project, again=options["again"])
             refused += said["error"] is not None
             self.stdout.write(json.dumps(said, ensure_ascii=False))
         if refused:
@@ -45,9 +49,9 @@ def _logs(paths: list[Path]) -> Iterator[Path]:
             yield path
 
 
-def _take(path: Path, project: Project | None) -> dict[str, Any]:
+def _take(path: Path, project: Project | None, *, again: bool) -> dict[str, Any]:
     try:
-        taken = ingest.take(path, project=project)
+        taken = ingest.take(path, project=project, again=again)
     except Refusal as refusal:
         nothing = {"session": None, "agent": None, "events": 0, "new_events": 0, "left_out": 0, "segments": 0}
         return {"file": str(path), **nothing, "error": refusal.sentence}
