@@ -33,4 +33,4 @@ ENV PATH=/srv/venv/bin:$PATH \
     FLOWER_PORT=8000
 USER flower
 EXPOSE 8000
-CMD ["daphne", "-v", "0", "-b", "0.0.0.0", "-p", "8000", "flower.asgi:application"]
+CMD ["python", "-m", "flower.web", "--bind", "0.0.0.0", "--port", "8000"]

@@ -11,6 +11,7 @@ probe for (OAuth) is a cheap 404, everything else is Django on its pooled thread
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import time
@@ -71,15 +72,20 @@ _PICTURES: Final = re.compile(r"/briefs/[0-9]{1,18}/attachments/")
 PICTURE_LIMIT: Final = 10_100_000  # a picture of 10 MB (briefs/services/attachments.py) and the form around it
 
 
+def may_hold_more(scope: Scope) -> bool:
+    """Whether this is a request whose body may be longer than BODY_LIMIT, if the right person sends it."""
+    if scope["method"] != "POST" or not _PICTURES.fullmatch(scope["path"]):
+        return False
+    kind = header(scope["headers"], b"content-type")
+    return kind.startswith("multipart/form-data") and host_is_ours(scope["headers"])
+
+
 async def body_limit(scope: Scope) -> int:
     """How many bytes this request may have: more only where a picture is sent, and only from who may send one at all.
 
     Who it is is looked up before anything is read, so that a stranger cannot make us hold 10 MB.
     """
-    if scope["method"] != "POST" or not _PICTURES.fullmatch(scope["path"]):
-        return BODY_LIMIT
-    kind = header(scope["headers"], b"content-type")
-    if not kind.startswith("multipart/form-data") or not host_is_ours(scope["headers"]):
+    if not may_hold_more(scope):
         return BODY_LIMIT
     try:
         identity = await run_in_database_thread(of_connection, scope["headers"])
@@ -101,7 +107,12 @@ class ClientLeft(Exception):
 
 
 async def read_body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body, bounded. It is read before a thread is taken, so that a slow sender holds up nobody."""
+    """The whole body, bounded. It is read before a thread is taken, so that a slow sender holds up nobody.
+
+    flower/web.py has stopped a long one in the protocol already: it comes without its body, and is refused here.
+    """
+    if "flower.body_over" in scope:
+        raise BodyTooLarge(scope["flower.body_over"])
     limit = BODY_LIMIT
     for name, value in scope["headers"]:
         if name == b"content-length" and (not value.isdigit() or int(value[:20]) > limit):
@@ -157,6 +168,10 @@ async def serve_http(scope: Scope, receive: Receive, send: Send) -> None:
             await answer(noted, 413, {"error": TOO_LARGE.format(error.limit)})
     except ClientLeft:
         pass
+    except asyncio.CancelledError:  # the server stops; what runs on a thread may still be done
+        if not status:
+            await answer_unavailable(noted, Unavailable("restarting", is_clean=False))
+        raise
     except Exception as error:
         if (unavailable := as_unavailable(error)) is not None and not status:
             await answer_unavailable(noted, unavailable)

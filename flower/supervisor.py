@@ -28,7 +28,7 @@ from typing import IO, Final
 FIRST_DELAY: Final = 0.2  # seconds before a dead child is started again; doubles up to
 LONGEST_DELAY: Final = 5.0
 SETTLED: Final = 10.0  # a child that lived this long starts with the first delay again
-GRACE: Final = 6.0  # seconds between SIGTERM and SIGKILL
+GRACE: Final = 4.0  # seconds between SIGTERM and SIGKILL; whatever is killed then, rows and sweeps put right
 LOG_BYTES: Final = 5_000_000
 LOGS_KEPT: Final = 2
 
@@ -38,11 +38,16 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before 
 
 @dataclass(frozen=True)
 class Program:
-    """One row of the process table. ``missing`` says in a few words what a started process still lacks, or ''."""
+    """One row of the process table. ``missing`` says in a few words what a started process still lacks, or ''.
+
+    ``descriptors`` are open files of ours that the process gets under their numbers, each time that it is started.
+    """
 
     name: str
     argv: list[str]
     missing: Callable[[int], str]
+    descriptors: tuple[int, ...] = ()
+    ends_last: bool = False  # the others need it for their last words
 
 
 @dataclass
@@ -134,12 +139,24 @@ class Supervisor:
             self._see_to(child)
 
     def stop(self) -> None:
-        """End the children, the last started first: each gets SIGTERM and a grace; a second signal to us ends that."""
-        for child in reversed(self.children):
-            child.due = None
-            if child.process and child.process.poll() is None:
-                self._end(child.process, child)
-            self._bury(child)
+        """End the children, all at once but for what must end last: SIGTERM, a grace, SIGKILL.
+
+        They need one another for nothing; one after the other took a loaded machine half a minute. A second signal to
+        us ends the grace.
+        """
+        for last in (False, True):
+            group = [child for child in self.children if child.program.ends_last is last]
+            for child in group:
+                child.due = None
+                if child.process:
+                    child.process.terminate()
+            self._await_end([child.process for child in group if child.process])
+            for child in group:
+                if child.process and child.process.poll() is None:
+                    tell(f"{child.program.name} did not end in time and is killed")
+                    child.process.kill()
+                    child.process.wait()
+                self._bury(child)
 
     def run_once(self, argv: list[str], log: Path) -> tuple[int, str]:
         """Run a command to its end; returns its exit code and what it printed. Its errors go to ``log``."""
@@ -155,7 +172,12 @@ class Supervisor:
 
     def _spawn(self, child: Child) -> None:
         child.due = None
-        child.process = self._popen(child.program.argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        child.process = self._popen(
+            child.program.argv,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            descriptors=child.program.descriptors,
+        )
         child.born = time.monotonic()
         child.guard = None if _libc else _guard(child.process.pid)
         assert child.process.stdout
@@ -167,7 +189,9 @@ class Supervisor:
         except OSError as error:  # it is for people and tests; a full disk must not end the supervisor
             tell(f"{self._run} cannot be written ({error.strerror})")
 
-    def _popen(self, argv: list[str], *, stdout: int, stderr: int | IO[bytes]) -> subprocess.Popen[bytes]:
+    def _popen(
+        self, argv: list[str], *, stdout: int, stderr: int | IO[bytes], descriptors: tuple[int, ...] = ()
+    ) -> subprocess.Popen[bytes]:
         parent = os.getpid()
 
         def die_with_parent() -> None:
@@ -183,6 +207,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
+            pass_fds=descriptors,  # all others are closed
             start_new_session=True,  # Ctrl-C at the terminal is for us, who know the order
             preexec_fn=die_with_parent,  # safe: this process has one thread
         )
@@ -239,19 +264,17 @@ class Supervisor:
         if output.fileno() in self._selector.get_map():
             self._selector.unregister(output)
 
-    def _end(self, process: subprocess.Popen[bytes], child: Child) -> None:
-        process.terminate()
+    def _await_end(self, processes: list[subprocess.Popen[bytes]]) -> None:
+        """Wait until all have ended, the grace is over, or we are asked to stop once more."""
         asked, limit = self.asked_to_stop, time.monotonic() + GRACE
-        while process.poll() is None and time.monotonic() < limit and self.asked_to_stop == asked:
+        while any(process.poll() is None for process in processes):
+            if time.monotonic() >= limit or self.asked_to_stop != asked:
+                return
             for key, _ in self._selector.select(0.2):
                 if key.data is None:
                     self._woken.recv(4096)
                 elif key.data.process:
                     self._copy_output(key.data)
-        if process.poll() is None:
-            tell(f"{child.program.name} did not end in time and is killed")
-            process.kill()
-            process.wait()
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         self.asked_to_stop += 1

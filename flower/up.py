@@ -29,6 +29,7 @@ OLDEST_GIT: Final = (2, 38)  # git merge-tree --write-tree
 PATIENCE: Final = 180.0  # seconds until a start is given up: a loaded machine was seen to need 106
 DEATHS_AT_START: Final = 4  # a process that dies this often before it was ever ready will not get better
 WORKER_THREADS: Final = 6  # two fill or remove worktrees, two ask a model, the others are for what is short
+LONGEST_QUEUE: Final = 65_535  # of connections that wait for web
 SETTINGS: Final = "flower.settings"
 
 
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> int:
 def up(flower: env.Environment) -> int:
     logs = check(flower)
     with _alone(flower.home):
-        _check_port(flower)
+        listening = _listen(flower)
         environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": SETTINGS,
@@ -62,22 +63,23 @@ def up(flower: env.Environment) -> int:
         }
         supervisor = Supervisor(logs, flower.run, environment, env.BASE_DIR)
         try:
-            code = _start(supervisor, flower, logs)
+            code = _start(supervisor, flower, logs, listening)
             if code:
                 _say_ready(flower, code)
             while not supervisor.asked_to_stop:
                 supervisor.step()
         finally:
+            listening.close()  # who comes now is refused at once; web answers whom it has accepted
             supervisor.stop()
     return 0
 
 
-def programs(flower: env.Environment) -> list[Program]:
-    """The process table, in the order of starting; they are stopped in the reverse order."""
+def programs(flower: env.Environment, listening: int = 0) -> list[Program]:
+    """The process table, in the order of starting. ``listening``: the descriptor of web's socket."""
     python = sys.executable
     worker = ["worker", "--pool=threads", f"--concurrency={WORKER_THREADS}", "--loglevel=WARNING"]
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]  # there is one worker: nobody to talk to
-    web = ["-v", "0", "-b", flower.host, "-p", str(flower.port), "flower.asgi:application"]
+    web = ["--fd", str(listening), "flower.asgi:application"]
     return [
         *([] if flower.redis_url else [broker(flower)]),
         Program(
@@ -89,7 +91,7 @@ def programs(flower: env.Environment) -> list[Program]:
             [python, "-m", "celery", "--quiet", "-A", "flower.beat", "beat", "--loglevel=WARNING"],
             _pulse(flower, "beat"),
         ),
-        Program("web", [python, "-m", "daphne", *web], lambda _: _what_web_lacks(flower)),
+        Program("web", [python, "-m", "flower.web", *web], lambda pid: _what_web_lacks(flower, pid), (listening,)),
     ]
 
 
@@ -100,7 +102,7 @@ def broker(flower: env.Environment) -> Program:
         *("--dir", str(flower.home / "broker"), "--appendonly", "yes", "--save", ""),
         *("--maxmemory-policy", "noeviction"),
     ]
-    return Program("broker", argv, lambda _: _what_broker_lacks(flower.broker_socket))
+    return Program("broker", argv, lambda _: _what_broker_lacks(flower.broker_socket), ends_last=True)
 
 
 # --- the steps --------------------------------------------------------------------------------------------------------
@@ -125,9 +127,9 @@ def check(flower: env.Environment) -> Path:
     return flower.home / "log"
 
 
-def _start(supervisor: Supervisor, flower: env.Environment, logs: Path) -> str:
+def _start(supervisor: Supervisor, flower: env.Environment, logs: Path, listening: socket.socket) -> str:
     """Bring everything up; returns the first operator's entry code, or '' when we were asked to stop meanwhile."""
-    table = programs(flower)
+    table = programs(flower, listening.fileno())
     if not flower.redis_url:
         supervisor.start(table.pop(0))
     code, output = supervisor.run_once([sys.executable, "-m", "flower.up", "prepare"], logs / "prepare.log")
@@ -221,7 +223,11 @@ def _alone(home: Path) -> Iterator[None]:
         yield
 
 
-def _check_port(flower: env.Environment) -> None:
+def _listen(flower: env.Environment) -> socket.socket:
+    """The socket that web serves. It is ours, so that clients wait in its queue while web is started again.
+
+    The kernel cuts the queue's length to what it allows (net.core.somaxconn, 4096).
+    """
     where = f"{flower.host}:{flower.port}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(flower.host, flower.port, type=socket.SOCK_STREAM)[0]
@@ -229,18 +235,19 @@ def _check_port(flower: env.Environment) -> None:
         raise CannotStart(f"FLOWER_HOST is '{flower.host}', which this machine does not know.") from error
     limit = time.monotonic() + 2  # a web process that was killed a moment ago may not be gone yet
     while True:
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(address)
-            except OSError as error:
-                if time.monotonic() < limit:
-                    time.sleep(0.1)
-                    continue
-                raise CannotStart(
-                    f"{where} cannot be used ({error.strerror}); set FLOWER_PORT to a free port."
-                ) from error
-            return
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(address)
+            listening.listen(LONGEST_QUEUE)
+        except OSError as error:
+            listening.close()
+            if time.monotonic() < limit:
+                time.sleep(0.1)
+                continue
+            raise CannotStart(f"{where} cannot be used ({error.strerror}); set FLOWER_PORT to a free port.") from error
+        listening.setblocking(False)  # one flag for all who hold it; web's loop must never wait in accept()
+        return listening
 
 
 def _broker_binary() -> Path:
@@ -287,7 +294,9 @@ def _what_redis_lacks(url: str) -> str:
     return ""
 
 
-def _what_web_lacks(flower: env.Environment) -> str:
+def _what_web_lacks(flower: env.Environment, pid: int) -> str:
+    if lack := _pulse(flower, "web")(pid):
+        return lack  # nobody would answer: the connection waits for it
     host, _, port = flower.origin.removeprefix("http://").rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=5) as link:

@@ -22,7 +22,7 @@ def main() -> int:
     watch = Watch(settings.FLOWER.transcript_roots, beat=lambda: leave_pulse("watch"))
 
     def end(*_: Any) -> None:
-        watch.stop.set()
+        watch.end()
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)

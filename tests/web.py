@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass
 class WebProcess:
-    """``url`` has no slash at its end. ``scene`` holds what make_scene() printed. ``log`` is what daphne wrote."""
+    """``url`` has no slash at its end. ``scene`` holds what make_scene() printed. ``log`` is what it wrote."""
 
     url: str
     home: Path
@@ -89,7 +89,7 @@ class WebProcess:
                     [sys.executable, "-m", "tests.web"], cwd=ROOT, env=environment, check=True, capture_output=True
                 )
                 log = home / "web.log"
-                argv = [sys.executable, "-m", "daphne", "-v", "0", "-p", str(port), "flower.asgi:application"]
+                argv = [sys.executable, "-m", "flower.web", "--port", str(port)]
                 with log.open("wb") as output:
                     web = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=output, stderr=output)
                 process = cls(f"http://127.0.0.1:{port}", home, json.loads(made.stdout), log)

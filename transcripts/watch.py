@@ -78,10 +78,17 @@ class Watch:
                 continue
             next_step = min(next_beat, next_look, *(at for at, _ in self.shrunk.values()))
             try:
-                self.take(self.told.get(timeout=max(0.01, next_step - time.monotonic())))
+                path = self.told.get(timeout=max(0.01, next_step - time.monotonic()))
             except queue.Empty:
                 continue
+            if not self.stop.is_set():
+                self.take(path)
         listener.join(timeout=2)
+
+    def end(self) -> None:
+        """Stop at once, out of a wait too. For signal handlers: a SimpleQueue takes a put in the middle of a get."""
+        self.stop.set()
+        self.told.put(Path())
 
     # --- what was written
 

@@ -52,7 +52,7 @@ def _daphne(web_process: WebProcess) -> psutil.Process:
     return next(
         child
         for child in psutil.Process().children(recursive=True)
-        if "daphne" in child.cmdline() and port in child.cmdline()
+        if "flower.web" in child.cmdline() and port in child.cmdline()
     )
 
 
