@@ -85,6 +85,8 @@ class ProjectForm(forms.Form):
     setup_command = Words()
     gates = Lines()
     auto_merge = forms.BooleanField(required=False)
+    submodules = forms.NullBooleanField()  # left out, it stays as it is
+    keep_paths = Lines()
 
 
 def read(form: forms.Form) -> dict[str, Any]:

@@ -27,6 +27,8 @@ from django.utils import timezone
 from briefs import trace
 from briefs.models import Actor, Brief, Project
 from briefs.services import actors
+from daemons import leftovers
+from daemons.leftovers import Leftover
 from daemons.models import Process
 from daemons.services import processes
 from daemons.terminal import HolderError
@@ -34,13 +36,15 @@ from flower import live
 from flower.errors import Conflict, Invalid
 from flower.lifecycle import table
 from flower.refnames import why_no_branch
-from worktrees import git
+from worktrees import captures, git, ignored
+from worktrees.ignored import Ignored
 from worktrees.models import Worktree
 
 State = Worktree.State
 HALF_MADE: Final = frozenset({State.CREATING, State.PREPARING})
 BRANCH_PREFIX: Final = "flower"  # of agents' branches, where no branch of that name is in the way
 SETUP_SECONDS: Final = 1800.0  # time limit of a project's setup command
+SETUP_CHANGES: Final = 200  # files that are noted as changed by it
 BUSY_SECONDS: Final = 2.0  # how long a step waits for somebody else's work in the repository
 TIDY_SECONDS: Final = 15.0  # how long one request for all that hold nothing asks git
 LONG_AT_ONCE: Final = 2  # checkouts and removals that one process works on: each holds a thread, for minutes maybe
@@ -165,6 +169,17 @@ def fill(repo: git.Repository, path: Path, sha: str) -> None:
         repo.fill_worktree(path, sha, patience=BUSY_SECONDS)
 
 
+def fill_submodules(repo: git.Repository, project: Project, path: Path, beside: Worktree | None = None) -> None:
+    """Check the submodules of a filled worktree out, if the project wants that and there is a place now; else LockBusy.
+
+    They come from MAIN, or from the worktree ``beside``, as far as these have them. Raises git.SubmoduleFailed.
+    """
+    if project.submodules and repo.has_submodules(path):
+        there = beside is not None and beside.state == State.READY and beside.checkout.is_dir()
+        with long_work():
+            repo.prepare_submodules(path, beside=beside.checkout if beside and there else None, patience=BUSY_SECONDS)
+
+
 def branch_name(brief: Brief, ordinal: int, prefix: str = BRANCH_PREFIX) -> str:
     """``flower/12-fix-login`` for a brief's first branch, ``flower/12-fix-login-2`` for the second."""
     words = re.sub(r"[^a-z0-9]+", "-", brief.title.lower()).strip("-")[:40].strip("-") or "work"
@@ -208,6 +223,9 @@ def advance(worktree: Worktree) -> Worktree:
             _prepare(worktree)
     except git.LockBusy:
         pass  # somebody has the repository (a long refresh of MAIN), or all places are taken; the next call goes on
+    except git.SubmoduleFailed as error:
+        why = _sentence(str(error), worktree.project.path)
+        _fail(worktree, f"{why} If agents can do without, switch submodules off on the projects page.")
     except git.GitError as error:
         _fail(worktree, str(error))
     except HolderError as error:
@@ -265,6 +283,8 @@ def reuse(worktree: Worktree, brief: int) -> None:
 
 def _prepare(worktree: Worktree) -> None:
     command = worktree.project.setup_command
+    if worktree.setup_process is None:  # else they were made ready before it was started, and somebody is at work there
+        fill_submodules(repository(worktree.project), worktree.project, worktree.checkout)
     if not command:
         _move(worktree, State.READY)
         return
@@ -274,10 +294,29 @@ def _prepare(worktree: Worktree) -> None:
     if not process.has_ended:
         return
     if process.exit_code == 0:
+        _note_setup_changes(worktree)
         _move(worktree, State.READY)
     else:
         why = process.error or ("it ran too long" if process.reason == "time limit" else f"it {process.state}")
         _fail(worktree, f"The setup command '{command}' failed: {why}.", tail=processes.tail(process, 4000))
+
+
+def _note_setup_changes(worktree: Worktree) -> None:
+    """Keep which files the setup command has left changed, before an agent is blamed for them; told once a worktree."""
+    names = repository(worktree.project).status(worktree.checkout).changed[:SETUP_CHANGES]
+    Project.objects.filter(pk=worktree.project_id).update(setup_changes=names)
+    if not names:
+        return
+    with transaction.atomic():
+        rows = Worktree.objects.filter(pk=worktree.pk, state=State.PREPARING, setup_changes=[])
+        if rows.update(setup_changes=names) != 1 or worktree.brief is None:
+            return
+        data = {"worktree": worktree.name, "state": "setup_changes", "files": names}
+        body = (
+            f"The setup command has changed {git.errors.named(names)}: whoever works here has to commit that, or take "
+            f"it back, before the work can be completed. It is `{worktree.project.setup_command.replace('`', ' ')}`."
+        )
+        trace.append(worktree.brief, trace.Kind.WORKTREE, actor=actors.system(), body=body, data=data)
 
 
 def _setup_process(worktree: Worktree, command: str) -> Process:
@@ -294,7 +333,7 @@ def _setup_process(worktree: Worktree, command: str) -> Process:
     return process
 
 
-def _move(worktree: Worktree, to: str, *, actor: Actor | None = None) -> None:
+def _move(worktree: Worktree, to: str, *, actor: Actor | None = None, gone: Ignored | None = None) -> None:
     """The one place where a worktree's state changes: conditional, on the trace of its brief, announced."""
     WORKTREE.check(f"Worktree {worktree.name}", worktree.state, to)
     values: dict[str, object] = {"state": to}
@@ -306,10 +345,24 @@ def _move(worktree: Worktree, to: str, *, actor: Actor | None = None) -> None:
         if Worktree.objects.filter(pk=worktree.pk, state=worktree.state).update(**values) != 1:
             raise Conflict(f"Worktree {worktree.name} was changed by somebody else a moment ago.")
         if worktree.brief and (actor or to in {State.READY, State.REMOVED}):
-            data = {"worktree": worktree.name, "state": to, "branch": worktree.branch, "path": worktree.path}
-            trace.append(worktree.brief, trace.Kind.WORKTREE, actor=actor or actors.system(), data=data)
+            data: dict[str, object] = {"worktree": worktree.name, "state": to, "branch": worktree.branch}
+            data["path"] = worktree.path
+            body = _told_of_ignored(worktree, gone, data) if gone else ""
+            trace.append(worktree.brief, trace.Kind.WORKTREE, actor=actor or actors.system(), body=body, data=data)
     worktree.refresh_from_db()
     live.publish(live.BOARD, "worktree.changed", worktree=worktree.pk)
+
+
+def _told_of_ignored(worktree: Worktree, gone: Ignored, data: dict[str, object]) -> str:
+    """What the trace says of the ignored files of a worktree that is gone; ``data`` gets their number and names."""
+    if not gone.files:
+        return ""
+    kept = Worktree.objects.values_list("kept_files", "kept_folder").get(pk=worktree.pk)
+    data |= {"ignored": gone.files, "ignored_names": list(gone.shown), "kept": kept[0]}
+    count = f"{'' if gone.is_all else 'Over '}{gone.files:,} ignored file{'' if gone.files == 1 else 's'}"
+    names = git.errors.named([f"`{git.readable(name).replace('`', ' ')}`" for name in gone.names])
+    told = f"{count} went with worktree {worktree.name}: {names}."
+    return f"{told} Kept of them: {kept[0]:,} in `{kept[1]}`." if kept[0] else told
 
 
 def _fail(worktree: Worktree, why: str, *, tail: str = "") -> None:
@@ -424,31 +477,81 @@ def remove(worktree: Worktree, *, actor: Actor) -> Worktree:
     if worktree.state != State.REMOVING:
         ask_removal(worktree, actor=actor)
     repo = repository(worktree.project)
+    gone = Ignored()
     try:
-        with long_work(), repo.lock(BUSY_SECONDS):
-            repo.check_owner(worktree.checkout, _owner(worktree))
-            if worktree.checkout.is_dir():
-                _capture(repo, worktree, actor)
-                repo.discard_changes(worktree.checkout)
-            repo.remove_worktree(worktree.checkout)
-    except (git.GitError, OSError) as error:
+        with long_work():
+            _end_leftovers(worktree, actor)
+            with repo.lock(BUSY_SECONDS):
+                repo.check_owner(worktree.checkout, _owner(worktree))
+                if worktree.checkout.is_dir():
+                    gone = _save(repo, worktree, actor)
+                repo.remove_worktree(worktree.checkout)
+    except git.LockBusy as error:
+        raise Conflict(f"Worktree {worktree.name} was not removed: {error}") from error  # the next sweep tries again
+    except (git.GitError, OSError, Conflict) as error:
         why = f"Worktree {worktree.name} was not removed: {error}"
-        if not isinstance(error, git.LockBusy):  # then the next sweep tries again
-            Worktree.objects.filter(pk=worktree.pk).update(failure=why)
+        note_stuck_removal(worktree, why, actor=actor)
         raise Conflict(why) from error
-    _move(worktree, State.REMOVED)
+    _move(worktree, State.REMOVED, gone=gone)
     return worktree
 
 
-def _capture(repo: git.Repository, worktree: Worktree, actor: Actor) -> None:
-    ref = f"refs/flower/captured/{worktree.pk}"
-    sha = repo.capture(worktree.checkout, ref, merged_into=worktree.project.main_branch)
+def note_stuck_removal(worktree: Worktree, why: str, *, actor: Actor) -> None:
+    """Keep why a worktree could not be removed, and tell it on its brief: once for each time that it is asked for."""
+    with transaction.atomic():
+        rows = Worktree.objects.filter(pk=worktree.pk, state=State.REMOVING)
+        is_new = rows.filter(failure="").update(failure=why) == 1
+        if not is_new:
+            rows.update(failure=why)
+        elif worktree.brief:
+            data = {"worktree": worktree.name, "state": "stuck", "path": worktree.path}
+            body = f"{why.rstrip('.')}. It stays at `{worktree.path}`; put that right, then remove it on its page."
+            trace.append(worktree.brief, trace.Kind.WORKTREE, actor=actor, body=body, data=data)
+    worktree.refresh_from_db()
+    live.publish(live.BOARD, "worktree.changed", worktree=worktree.pk)
+
+
+def _save(repo: git.Repository, worktree: Worktree, actor: Actor) -> Ignored:
+    """Capture what git can, copy the ignored files that are kept, and discard the rest; returns what was ignored."""
+    inner = repo.inner_repositories(worktree.checkout)
+    for one in repo.capture_inner(worktree.checkout, inner, captures.inner_refs_of(worktree)):
+        captures.record(worktree, one.path, one.git_dir, one.ref, one.sha, actor=actor)
+    ref, main, inside = captures.ref_of(worktree), worktree.project.main_branch, [one.path for one in inner]
+    sha = repo.capture(worktree.checkout, ref, merged_into=main, inside=inside)
     if sha and sha != worktree.captured_sha:
         Worktree.objects.filter(pk=worktree.pk).update(captured_sha=sha)
-        if worktree.brief:
-            data = {"worktree": worktree.name, "state": "captured", "commit": sha, "ref": ref}
-            body = f"Work in worktree {worktree.name} that is not on MAIN's branch is kept as `{ref}` ({sha[:10]})."
-            trace.append(worktree.brief, trace.Kind.WORKTREE, actor=actor, body=body, data=data)
+        captures.record(worktree, "", repo.common_dir, ref, sha, actor=actor)
+    found = ignored.look(worktree)
+    kept = ignored.keep(worktree)
+    if kept.files:
+        Worktree.objects.filter(pk=worktree.pk).update(kept_folder=kept.folder, kept_files=kept.files)
+    repo.discard_inner(worktree.checkout, inner)
+    repo.discard_changes(worktree.checkout)
+    return found
+
+
+def leftovers_of(worktree: Worktree) -> list[Leftover]:
+    """What goes on in a worktree in which no process of flower runs and no request is active."""
+    return leftovers.find([worktree.path]) if is_idle(worktree) else []
+
+
+def _end_leftovers(worktree: Worktree, actor: Actor) -> None:
+    """End what agents left running there, before the folder goes. Raises Conflict when something does not end."""
+    ended: list[Leftover] = []
+    for _ in range(3):  # what is ended may have started more
+        found = [one for one in leftovers.find([worktree.path]) if not one.is_persons]
+        if not found:
+            break
+        ended += leftovers.end(found)
+    else:
+        if found := [one for one in leftovers.find([worktree.path]) if not one.is_persons]:
+            raise Conflict(f"process {found[0].pid} ({found[0].command}) still runs in it and does not end")
+    if ended and worktree.brief:
+        rows = [{"pid": one.pid, "command": one.command} for one in ended]
+        data = {"worktree": worktree.name, "state": "leftovers", "ended": rows}
+        names = git.errors.named([f"`{one.command.replace('`', ' ')}` ({one.pid})" for one in ended])
+        body = f"Programs that were left running in worktree {worktree.name} were ended: {names}."
+        trace.append(worktree.brief, trace.Kind.WORKTREE, actor=actor, body=body, data=data)
 
 
 def write_packet(worktree: Worktree, text: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from briefs.services import actors
+from flower import logs
 from flower.errors import Refusal
 from worktrees import services
 from worktrees.models import Worktree
@@ -19,3 +20,7 @@ def remove(number: int) -> None:
         services.remove(worktree, actor=actors.system())
     except Refusal:
         return  # the reason is kept with the row; a page shows it
+    except Exception as error:  # a bug, maybe: without a word, the sweep would try it again for ever
+        why = f"Worktree {worktree.name} was not removed: {type(error).__name__}: {error}"
+        services.note_stuck_removal(worktree, logs.redact(why)[:1000], actor=actors.system())
+        raise

@@ -20,6 +20,15 @@ class Project(models.Model):
     gates = models.JSONField(default=list, blank=True, help_text="shell commands that must exit 0 before a merge")
     gate_seconds = models.PositiveIntegerField(default=1800, help_text="time limit of one gate, in seconds")
     auto_merge = models.BooleanField(default=False, help_text="merge finished work without being asked")
+    submodules = models.BooleanField(
+        default=True, help_text="check submodules out in each worktree, where the repository has any"
+    )
+    keep_paths = models.JSONField(
+        default=list, blank=True, help_text="patterns of ignored files that are kept when a worktree is removed"
+    )
+    setup_changes = models.JSONField(
+        default=list, blank=True, editable=False, help_text="files that the setup command left changed the last time"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

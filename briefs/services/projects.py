@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from django.db import IntegrityError, transaction
 
 from briefs.models import Actor, Project
 from flower.errors import Conflict, Forbidden, Invalid
+
+LONGEST_PATTERN: Final = 200  # characters
+MOST_PATTERNS: Final = 50
 
 # What a repository must be is known by the room that knows git; it registers its check here (see worktrees/apps.py).
 RepositoryCheck = Callable[[Path, str], str]
@@ -51,10 +55,14 @@ def add(
     gates: Sequence[str] = (),
     auto_merge: bool = False,
     branch_prefix: str = "",
+    submodules: bool | None = None,
+    keep_paths: Sequence[str] = (),
 ) -> Project:
     """Add the git repository at ``path``. The slug defaults to the folder's name, the branch to the one checked out.
 
     ``branch_prefix`` is what the names of agents' branches begin with; "" has one chosen that can be used.
+    ``submodules`` (on, unless said otherwise) are checked out in each worktree; ignored files that match a pattern of
+    ``keep_paths`` are kept when a worktree is removed.
 
     Raises Invalid when the path is no repository that can be worked on, Conflict when it or the slug is there already.
     """
@@ -68,6 +76,7 @@ def add(
         main_branch = check(root, main_branch)
     branch_prefix = _prefix(root, branch_prefix)
     setup_command, gates = commands(setup_command, gates)
+    keep_paths = patterns(keep_paths)
     slug = slug or re.sub(r"[^a-z0-9]+", "-", root.name.lower()).strip("-")
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,59}", slug):
         raise Invalid(f"'{slug}' is no project name; use up to 60 small letters, digits and dashes.")
@@ -85,6 +94,8 @@ def add(
                 gates=gates,
                 auto_merge=auto_merge,
                 branch_prefix=branch_prefix,
+                submodules=submodules is not False,
+                keep_paths=keep_paths,
             )
     except IntegrityError:
         raise Conflict(f"Project '{slug}' was added by somebody else a moment ago.") from None
@@ -97,6 +108,8 @@ def configure(
     gates: Sequence[str] | None = None,
     auto_merge: bool | None = None,
     branch_prefix: str | None = None,
+    submodules: bool | None = None,
+    keep_paths: Sequence[str] | None = None,
     actor: Actor,
 ) -> Project:
     """Change how a project's work is set up and checked; None leaves as it is. For operators: gates are shell text.
@@ -110,10 +123,16 @@ def configure(
     )
     if branch_prefix is not None and branch_prefix != project.branch_prefix:
         project.branch_prefix = _prefix(project.path, branch_prefix)
-    project.setup_command, project.gates = setup, wanted
+    kept = patterns(project.keep_paths if keep_paths is None else keep_paths)
+    if setup != project.setup_command:
+        project.setup_changes = []  # another command: what the last one left says nothing of it
+    project.setup_command, project.gates, project.keep_paths = setup, wanted, kept
     if auto_merge is not None:
         project.auto_merge = auto_merge
-    project.save(update_fields=["setup_command", "gates", "auto_merge", "branch_prefix"])
+    if submodules is not None:
+        project.submodules = submodules
+    fields = ["setup_command", "gates", "auto_merge", "branch_prefix", "submodules", "keep_paths", "setup_changes"]
+    project.save(update_fields=fields)
     return project
 
 
@@ -132,3 +151,14 @@ def commands(setup_command: str, gates: Sequence[str]) -> tuple[str, list[str]]:
     if any(len(command) > 4000 or "\0" in command for command in [setup_command, *wanted]):
         raise Invalid("A command is at most 4,000 characters of text; put longer ones into a script of the repository.")
     return setup_command.strip(), wanted
+
+
+def patterns(paths: Sequence[str]) -> list[str]:
+    """Patterns of paths below a worktree, as they are kept: ``.env``, ``**/*.local``, ``data/*.db``. Raises Invalid."""
+    wanted = [path.strip().removeprefix("./") for path in paths if path.strip()]
+    for path in wanted:
+        if path.startswith("/") or ".." in path.split("/") or "\0" in path or len(path) > LONGEST_PATTERN:
+            raise Invalid(f"'{path[:100]}' is no path to keep; name it below the worktree, such as .env or data/*.db.")
+    if len(wanted) > MOST_PATTERNS:
+        raise Invalid(f"There are {len(wanted)} paths to keep; {MOST_PATTERNS} are possible. Use patterns.")
+    return list(dict.fromkeys(wanted))

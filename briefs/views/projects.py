@@ -55,6 +55,8 @@ def project(request: Request, slug: str) -> HttpResponse:
             gates=typed["gates"],
             auto_merge=typed["auto_merge"],
             branch_prefix=typed["branch_prefix"],
+            submodules=typed["submodules"],
+            keep_paths=typed["keep_paths"] if "keep_paths" in request.POST else None,
             actor=request.identity.actor,
         )
     except Refusal as refusal:

@@ -41,6 +41,7 @@ def passed(request: DispatchRequest, repository: git.Repository) -> bool:
         with repository.lock(worktrees.BUSY_SECONDS):
             repository.add_scratch(scratch, request.merge_sha)  # again, too: git may have been killed half-way
         worktrees.fill(repository, scratch, request.merge_sha)
+        worktrees.fill_submodules(repository, request.project, scratch, beside=request.worktree)
     for ordinal, command in enumerate(gates, 1):
         if not DispatchRequest.objects.filter(pk=request.pk, state=State.MERGING).exists():
             return False  # called off

@@ -9,21 +9,24 @@ Reading needs nothing. Moving refs, registering worktrees and writing the main c
         repository.install_hook(path, "Brief: #12")
     repository.fill_worktree(path, base)
 
-By noun: history (reading), worktree, private (settings of one worktree), capture, merge, refresh (the main checkout);
+By noun: history (reading), worktree, private (settings of one worktree), submodules, capture, inner
+(repositories inside a worktree), merge, refresh (the main checkout);
 below them base, command (how git is run, and why not through GitPython), locks, stale, errors.
 """
 
 from __future__ import annotations
 
+from .command import readable
 from .errors import Conflict, GitError, InTheWay, LockBusy, RefMoved
 from .history import ChangedFile, Commit
+from .inner import Inner, InnerCapture, InnerRepository
 from .merge import MergeResult, Merging
-from .private import Private
 from .refresh import Refresh, Refreshing
+from .submodules import SubmoduleFailed
 from .worktree import WorktreeEntry, WorktreeStatus
 
 
-class Repository(Refreshing, Merging, Private):
+class Repository(Refreshing, Merging, Inner):
     """One repository by its main checkout's path: everything that flower does with git."""
 
 
@@ -33,11 +36,15 @@ __all__ = [
     "Conflict",
     "GitError",
     "InTheWay",
+    "InnerCapture",
+    "InnerRepository",
     "LockBusy",
     "MergeResult",
     "RefMoved",
     "Refresh",
     "Repository",
+    "SubmoduleFailed",
     "WorktreeEntry",
     "WorktreeStatus",
+    "readable",
 ]

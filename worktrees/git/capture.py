@@ -7,15 +7,17 @@ byte. The commit that is made has HEAD as its first parent, so commits that were
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from .base import _FULL_ID
 from .command import SLOW, readable
 from .errors import GitError, RefMoved, named
+from .private import default_excludes
 from .worktree import Worktrees
 
 PRIVATE = "refs/flower/"
@@ -30,14 +32,16 @@ _MOST_LEFT_BEHIND = 1000  # commits
 class Capture(Worktrees):
     """Keeping work safe under private refs."""
 
-    def capture(self, worktree_path: Path, ref: str, merged_into: str | None = None) -> str | None:
+    def capture(
+        self, worktree_path: Path, ref: str, merged_into: str | None = None, inside: Collection[str] = ()
+    ) -> str | None:
         """Save uncommitted, staged and untracked (not ignored) work of a worktree under `ref`. Needs the lock.
 
         `ref` is a private one (refs/flower/captured/…). Returns the commit id, or None when there is nothing that
         would be lost. With nothing uncommitted, HEAD itself is saved if it is not yet in `merged_into` (by default:
         in no branch or tag); so are commits that were left behind on a detached HEAD. What `ref` held before stays
         reachable from the new commit. GitError when something cannot be saved this way (repositories inside the
-        worktree); the rest is saved even then.
+        worktree, but those that were saved on their own: `inside`); the rest is saved even then.
         """
         self._require_lock()
         if not self._full_ref(ref).startswith(PRIVATE):
@@ -47,7 +51,7 @@ class Capture(Worktrees):
         if head is None:
             raise GitError(f"HEAD of {worktree_path} leads to no commit, so there is nothing to build on")
         before = self._commit_of(ref)
-        files, index, problem = self._trees(worktree_path, git_dir, head)
+        files, index, problem = self._trees(worktree_path, git_dir, head, inside)
         pointers = [self._commit_of(line) for name in _POINTERS for line in _lines(git_dir / name)]
         pointers += self._left_behind(git_dir)
         kept = [sha for sha in dict.fromkeys(pointers) if sha and sha != head]
@@ -55,12 +59,29 @@ class Capture(Worktrees):
         if commit and commit != before:
             self._keep(ref, commit, before)
         rest = f"the rest is saved as {commit[:12]} in {ref}" if commit else "there was nothing else to save"
-        if unsaved := self._out_of_reach(worktree_path):
+        saved = {readable(name) for name in inside}
+        if unsaved := [name for name in self._out_of_reach(worktree_path) if name.rstrip("/") not in saved]:
             whose = "repositories of their own, which cannot be captured"
             raise GitError(f"{worktree_path} holds {named(unsaved)}: {whose}; {rest}", stderr=problem)
         if problem:
             raise GitError(f"git could not save everything in {worktree_path} ({problem}); {rest}", stderr=problem)
         return commit
+
+    def restore_branch(self, commit: str, names: Sequence[str]) -> str:
+        """Make a branch at a captured commit, under the first of `names` that is free, or leads to it already.
+
+        Needs the lock. Works on any git folder, a submodule's store too.
+        """
+        self._require_lock()
+        sha = self._object_id(commit)
+        for name in names:
+            ref = self._branch_ref(name)
+            if self._commit_of(ref) == sha:
+                return name
+            if self._commit_of(ref) is None:
+                self._git("update-ref", "--create-reflog", "-m", "flower: restored", ref, sha, "0" * len(sha))
+                return name
+        raise GitError(f"all branches from {names[0]} to {names[-1]} are there already")
 
     def _left_behind(self, git_dir: Path) -> list[str]:
         """Commits where HEAD once was, detached, and that nothing leads to any more: the newest of each line.
@@ -122,22 +143,41 @@ class Capture(Worktrees):
         there = [self._git("rev-parse", f"{sha}^{{tree}}").text for sha in found[1 : len(parents) + 1]]
         return found[:2] == [tree, parents[0]] and same == there
 
-    def _trees(self, worktree_path: Path, git_dir: Path, head: str) -> tuple[str, str, str]:
-        """The tree of the files, the tree of the index, and what git said about files that it could not take."""
-        with self._index_copy(git_dir) as (env, existed):
+    def _trees(
+        self, worktree_path: Path, git_dir: Path, head: str | None, inside: Collection[str] = ()
+    ) -> tuple[str, str, str]:
+        """The tree of the files, the tree of the index, and what git said about files that it could not take.
+
+        Without a `head` (no commit yet) both begin from nothing. Untracked repositories `inside` are left out.
+        """
+        with self._index_copy(git_dir) as (env, existed), self._hidden(worktree_path, inside) as excludes:
             take = "--all"
-            if not existed:  # a fill was killed: what is missing was never deleted by anybody
+            if not existed and head is not None:  # a fill was killed: what is missing was never deleted by anybody
                 self._git("read-tree", head, cwd=worktree_path, env=env)
                 take = "--ignore-removal"
             # Unmerged entries have no tree; their sides are in commits that are kept as parents.
             staged = self._git("write-tree", cwd=worktree_path, env=env, ok=(0, 128))
-            index = staged.text if staged.returncode == 0 else self._tree_of(head)
+            index = staged.text if staged.returncode == 0 or head is None else self._tree_of(head)
             self._see_everything(worktree_path, env)
             # One file that cannot be read must not cost the others; work outside of a sparse cone is work.
             wanted = ("add", take, "--sparse", "--ignore-errors", "--", ".")
-            added = self._git(*wanted, cwd=worktree_path, env=env, ok=(0, 1), timeout=SLOW)
+            added = self._git(*wanted, cwd=worktree_path, env=env, config=excludes, ok=(0, 1), timeout=SLOW)
             problem = (added.stderr.strip() or "no reason given") if added.returncode else ""
             return self._git("write-tree", cwd=worktree_path, env=env).text, index, problem
+
+    @contextmanager
+    def _hidden(self, worktree_path: Path, inside: Collection[str]) -> Iterator[tuple[str, ...]]:
+        """Settings under which `git add` does not see untracked repositories: one without a commit would stop it."""
+        if not inside:
+            yield ()
+            return
+        wanted = ("config", "--type=path", "--get", "core.excludesFile")
+        own = self._git(*wanted, cwd=worktree_path, ok=(0, 1)).text or default_excludes()
+        with tempfile.TemporaryDirectory(prefix="flower-excludes-") as folder:
+            file = Path(folder) / "excludes"
+            lines = [*_text_of(worktree_path / own).splitlines(), *(f"/{_escaped(name)}/" for name in inside)]
+            file.write_bytes(b"".join(os.fsencode(line) + b"\n" for line in lines))
+            yield (f"core.excludesFile={file}",)
 
     def _see_everything(self, worktree_path: Path, env: dict[str, str]) -> None:
         """Drop the marks in the copied index under which git would not look at files: "assume unchanged", and "skip
@@ -186,6 +226,18 @@ class Capture(Worktrees):
             if existed:
                 shutil.copy2(source, copy)  # with its time: git tells by it which entries to look at again
             yield {"GIT_INDEX_FILE": str(copy)}, existed
+
+
+def _escaped(name: str) -> str:
+    """A path as a pattern of .gitignore that means this path only."""
+    return re.sub(r"([\\*?\[\]!# ])", r"\\\1", name)
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return os.fsdecode(file.read_bytes())
+    except OSError:
+        return ""
 
 
 def _last_lines(file: Path) -> list[str]:

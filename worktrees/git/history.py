@@ -76,6 +76,9 @@ class History(Base):
             return [f"{self.path} is a folder inside the repository {top}: give that one"]
         if not _same(git_dir, common_dir):
             return [f"{self.path} is a linked worktree of {Path(common_dir).parent}: give the main checkout"]
+        above = command.run(("rev-parse", "--show-superproject-working-tree"), cwd=self.path, look_above=True).text
+        if above:
+            return [f"{self.path} is a submodule of {above}: give that one, or a clone of its own"]
         if not self.branches() and not self._commit_of("HEAD"):
             return [f"{self.path} has no commit yet: make the first one"]
         try:
@@ -118,6 +121,11 @@ class History(Base):
         """Whether everything in `ancestor` is already in `descendant` (a commit is its own ancestor)."""
         wanted = ("merge-base", "--is-ancestor", self.resolve(ancestor), self.resolve(descendant))
         return self._git(*wanted, ok=(0, 1)).returncode == 0
+
+    def has_same_files(self, one: str, other: str) -> bool:
+        """Whether two commits have the same tree: nothing differs but their messages and times."""
+        trees = self._git("rev-parse", f"{self.resolve(one)}^{{tree}}", f"{self.resolve(other)}^{{tree}}").text.split()
+        return trees[0] == trees[1]
 
     def merge_base(self, one: str, other: str) -> str | None:
         """The best common ancestor; None for unrelated histories."""

@@ -138,7 +138,7 @@ class Private(Base):
         ours = _text(file).partition(_OURS + "\n")[2].splitlines()
         before = self._worktree_value(worktree_path, "core.excludesFile")
         if not before or _same(before, file):
-            before = self._value_elsewhere("core.excludesFile") or _default_excludes()
+            before = self._value_elsewhere("core.excludesFile") or default_excludes()
         inherited = _text(worktree_path / before).rstrip("\n")
         lines = [*([inherited] if inherited else []), _OURS, *dict.fromkeys([*ours, pattern])]
         _write(file, "\n".join(lines) + "\n")
@@ -186,7 +186,8 @@ class Private(Base):
             self._git(*shared, "--unset-all", "core.worktree")
 
 
-def _default_excludes() -> str:
+def default_excludes() -> str:
+    """Where git looks for a person's ignores when no setting says."""
     home = os.environ.get("XDG_CONFIG_HOME") or str(Path(os.environ.get("HOME", "/")) / ".config")
     return str(Path(home) / "git" / "ignore")
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,10 +67,21 @@ class WorktreeStatus:
     unstaged: list[str] = field(default_factory=list)
     untracked: list[str] = field(default_factory=list)
     unmerged: list[str] = field(default_factory=list)
+    submodules: list[str] = field(default_factory=list)  # with changes of their own that are not committed in them
 
     @property
     def detached(self) -> bool:
         return self.branch is None
+
+    @property
+    def changed(self) -> list[str]:
+        """All that is not as committed: the most urgent first, no name twice."""
+        return list(dict.fromkeys([*self.unmerged, *self.staged, *self.unstaged, *self.untracked]))
+
+    @property
+    def inner(self) -> list[str]:
+        """Untracked repositories of their own, as paths: git shows each as one folder, whatever it holds."""
+        return [name.rstrip("/") for name in self.untracked if name.endswith("/")]
 
     @property
     def clean(self) -> bool:
@@ -134,6 +145,8 @@ class Worktrees(Base):
                     found.staged.append(path)
                 if rest[1] != ".":
                     found.unstaged.append(path)
+                if rest[3] == "S" and {"M", "U"} & set(rest[5:7]):
+                    found.submodules.append(path)
         return WorktreeStatus(
             head=head,
             branch=branch,
@@ -142,7 +155,18 @@ class Worktrees(Base):
             unstaged=found.unstaged,
             untracked=found.untracked,
             unmerged=found.unmerged,
+            submodules=found.submodules,
         )
+
+    def ignored(self, worktree_path: Path, limit_bytes: int = 4_000_000) -> list[str]:
+        """The ignored files of a checkout, a folder that is ignored whole as one name ("node_modules/")."""
+        wanted = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+        return self._git(*wanted, cwd=worktree_path, timeout=SLOW, limit=limit_bytes, cut=True).fields
+
+    def ignored_among(self, worktree_path: Path, paths: Sequence[str]) -> list[str]:
+        """Which of these files of a checkout git ignores; what is tracked is not."""
+        names = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        return self._git("check-ignore", "-z", "--stdin", cwd=worktree_path, stdin=names, ok=(0, 1)).fields
 
     # -- branches --------------------------------------------------------------------------------------------------
 
@@ -387,12 +411,19 @@ class Worktrees(Base):
             if ours:
                 self._git("worktree", "unlock", "--", str(entry.path))
             try:
-                # Without --force: git looks once more itself, and refuses what we may have missed.
-                self._git("worktree", "remove", "--", str(entry.path), timeout=SLOW)
+                # Without --force git looks once more itself, and refuses what we may have missed. With submodules it
+                # never removes without: then what we looked at a moment ago has to do.
+                forced = ("--force",) if self._has_submodules(path) else ()
+                self._git("worktree", "remove", *forced, "--", str(entry.path), timeout=SLOW)
             except GitError:
                 if ours and self._registered(path):
                     self._git("worktree", "lock", "--reason", str(entry.lock_reason), "--", str(entry.path))
                 raise
+
+    def _has_submodules(self, path: Path) -> bool:
+        if (self._git_dir_of(path) / "modules").is_dir():
+            return True
+        return any(line.startswith("160000 ") for line in self._git("ls-files", "-s", "-z", cwd=path).fields)
 
     def discard_changes(self, worktree_path: Path) -> None:
         """Throw away what is uncommitted or untracked in a linked worktree. Needs the lock. Only after `capture`."""

@@ -21,6 +21,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--branch-prefix", default="", metavar="P", help="of agents' branches; default: flower, if it can be used"
         )
+        parser.add_argument("--no-submodules", action="store_true", help="leave submodules empty in worktrees")
+        parser.add_argument(
+            "--keep", action="append", default=[], metavar="PATTERN", help="ignored files to keep when a worktree goes"
+        )
         parser.add_argument("--auto-merge", action="store_true", help="merge finished work without being asked")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -37,6 +41,8 @@ class Command(BaseCommand):
                 gates=options["gate"],
                 auto_merge=options["auto_merge"],
                 branch_prefix=options["branch_prefix"],
+                submodules=not options["no_submodules"],
+                keep_paths=options["keep"],
             )
         except Refusal as refusal:
             raise CommandError(refusal.sentence) from refusal
