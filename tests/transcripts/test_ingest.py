@@ -407,7 +407,7 @@ class TestCommand:
             ("claude", 18, 18, None),
             ("codex", 10, 10, None),
         ]
-        assert set(said[0]) == {"file", "session", "agent", "events", "new_events", "segments", "error"}
+        assert set(said[0]) == {"file", "session", "agent", "events", "new_events", "left_out", "segments", "error"}
         assert set(Session.objects.values_list("project", flat=True)) == {project.pk}
         assert [each["new_events"] for each in self.run(capsys, tmp_path / "logs")[1]] == [0, 0]
 
