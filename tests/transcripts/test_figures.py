@@ -494,6 +494,7 @@ def test_a_run_is_called_as_its_brief_and_not_as_its_launch_line(browser, projec
     outlining.refresh(session.pk)
     assert "Read the file" not in session.segments.first().title
     assert "Read the file" not in browser.get("/sessions/").content.decode()
+    assert brief.title in browser.get("/sessions/?q=spawn").content.decode()
     assert line in browser.get(f"/sessions/{session.pk}/").content.decode(), "the transcript is what the log says"
 
 

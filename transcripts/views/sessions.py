@@ -116,9 +116,10 @@ def matching(
 def _holds(word: str) -> Q:
     """In its title, branch, folder or id, in a segment's title, or the path of a file that it changed."""
     own = Q(title__icontains=word) | Q(branch__icontains=word) | Q(cwd__icontains=word) | Q(session_id__startswith=word)
+    run = Q(brief__title__icontains=word, dispatch__isnull=False)  # it is called so
     beside = Q(pk__in=Session.objects.filter(segments__title__icontains=word).values("pk"))
     touched = Q(pk__in=Session.objects.filter(touched__name__icontains=word).exclude(touched__verb="read").values("pk"))
-    return own | beside | touched
+    return own | run | beside | touched
 
 
 # --- whose sessions are taken -----------------------------------------------------------------------------------------
