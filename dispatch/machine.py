@@ -30,6 +30,8 @@ from daemons.services import processes
 from daemons.terminal import HolderError
 from dispatch import auto, claims, lifecycle, packets, services
 from dispatch import merge as merging
+from dispatch.merge import mainline
+from dispatch.merge.record import NotMerged
 from dispatch.models import ACTIVE, HELD, DispatchRequest, GateRun, State
 from flower import live, logs
 from flower.errors import Conflict, Refusal
@@ -41,6 +43,8 @@ from worktrees.models import Worktree
 
 log = structlog.stdlib.get_logger(__name__)
 TRIES: Final = 5  # of a step that fails in a way that nobody foresaw; a sweep lies between two
+# The main branch was red when a merge was refused, and is not where it was then.
+MAIN_HAS_MOVED: Final = Q(failure_class=NotMerged.MAIN_RED) & ~Q(target_sha=F("project__main_state__sha"))
 FAREWELL: Final = timedelta(seconds=10)  # how long an agent may go on after its work was merged
 
 
@@ -229,8 +233,13 @@ def _finish(request: DispatchRequest) -> None:
         auto.end_design(request)
     elif request.no_changes:
         lifecycle.move(request, State.DONE, actor=actors.system(), why=f"dispatch {request.pk} needed no changes")
-    elif request.project and request.project.auto_merge and not request.failure_class:
+    elif request.project and request.project.auto_merge and (not request.failure_class or _may_be_green(request)):
         merging.ask(request, actor=actors.system())
+
+
+def _may_be_green(request: DispatchRequest) -> bool:
+    """Whether the main branch, which was red, has moved since a request's merge was refused for that."""
+    return DispatchRequest.objects.filter(MAIN_HAS_MOVED, pk=request.pk).exists()
 
 
 def _clean_up(request: DispatchRequest) -> None:
@@ -282,6 +291,7 @@ def unfinished() -> list[int]:
         | Q(state=State.FINISHED, no_changes=True)
         | Q(state=State.FINISHED, kind=DispatchRequest.Kind.DESIGN)
         | Q(state=State.FINISHED, project__auto_merge=True, failure_class="")
+        | Q(state=State.FINISHED, project__auto_merge=True) & MAIN_HAS_MOVED
     )
     idle_agent = ~Q(state__in=ACTIVE) & Q(process__phase__in=[Process.Phase.STARTING, Process.Phase.RUNNING])
     gate_left = ~Q(state__in=ACTIVE) & Q(Exists(GateRun.objects.filter(request=OuterRef("pk"), passed=None)))
@@ -298,7 +308,14 @@ def unfinished() -> list[int]:
 
 def sweep() -> list[int]:
     """Repair what a crash or a lost wake-up left half-done: read facts, release dead leases, kick what could go on."""
-    for part in (processes.sweep, claims.release_expired, merging.sweep_scratch, refining.sweep, auto.sweep):
+    for part in (
+        processes.sweep,
+        claims.release_expired,
+        merging.sweep_scratch,
+        mainline.sweep,
+        refining.sweep,
+        auto.sweep,
+    ):
         try:
             part()
         except Exception:  # one that cannot do its work must not keep the others, and the requests below, from theirs
@@ -316,3 +333,8 @@ def on_process_ended(*, process: Process, **_: object) -> None:
     """A process of a request ended (agent, setup or gate): go on at once instead of with the next sweep."""
     if process.run is not None:
         live.kick("dispatch.tasks.advance", process.run)
+    elif process.purpose == Process.Purpose.GATE and process.project_id is not None:  # on the main branch itself
+        live.kick("dispatch.tasks.look_at_main", process.project_id)
+        waiting = DispatchRequest.objects.filter(project=process.project_id, state=State.MERGING)
+        for number in waiting.values_list("pk", flat=True):
+            live.kick("dispatch.tasks.advance", number)

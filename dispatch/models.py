@@ -5,6 +5,8 @@ from typing import Final
 from django.db import models
 from django.urls import reverse
 
+from briefs.models import Project
+
 
 class State(models.TextChoices):
     QUEUED = "queued"
@@ -77,6 +79,7 @@ class DispatchRequest(models.Model):
         max_length=64, blank=True, help_text="the commit that the merge put on the target branch"
     )
     landing = models.BooleanField(default=False, help_text="the ref is being moved: too late to call the merge off")
+    came_outside = models.BooleanField(default=False, help_text="its commits came to the branch outside of flower")
     main_behind = models.CharField(max_length=300, blank=True, help_text="why MAIN's files do not show the merge yet")
     stumbles = models.PositiveSmallIntegerField(default=0, help_text="unexpected errors of its step, one after another")
     failure_class = models.CharField(max_length=20, blank=True)
@@ -116,16 +119,95 @@ class DispatchRequest(models.Model):
         return self.state == State.FINISHED and bool(self.failure_class) and self.kind != self.Kind.DESIGN
 
 
-class GateRun(models.Model):
-    """One run of one of the project's gate commands on the merged tree."""
+class MainState(models.Model):
+    """Where flower last saw, or put, a project's main branch, and which commit MAIN's files were last brought to."""
 
-    request = models.ForeignKey(DispatchRequest, on_delete=models.CASCADE, related_name="gate_runs")
-    attempt = models.PositiveIntegerField(help_text="the merge attempt that this run belongs to")
+    project = models.OneToOneField("briefs.Project", on_delete=models.CASCADE, related_name="main_state")
+    branch = models.CharField(max_length=LONGEST_NAME)
+    sha = models.CharField(max_length=64, help_text="the commit that flower last saw or made")
+    files_sha = models.CharField(max_length=64, help_text="the commit that MAIN's files and index were brought to")
+    # Kept before files are written: a second try at the same commit takes back what a killed first one left half-done.
+    bringing_sha = models.CharField(max_length=64, blank=True)
+    behind = models.CharField(max_length=500, blank=True, help_text="why MAIN's files do not show the commit")
+    tried_at = models.DateTimeField(null=True, blank=True, help_text="when MAIN's files were tried last")
+
+    def __str__(self) -> str:
+        return f"{self.branch} at {self.sha[:12]}"
+
+
+class MainCheck(models.Model):
+    """The project's gates on a commit of its main branch itself, without anything to be merged."""
+
+    project = models.ForeignKey("briefs.Project", on_delete=models.CASCADE, related_name="+")
+    sha = models.CharField(max_length=64)
+    attempt = models.PositiveIntegerField(default=1, help_text="rises when somebody has the gates run again")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "sha"], name="main_check_once")]
+
+    def __str__(self) -> str:
+        return f"gates on {self.sha[:12]}"
+
+
+class MainMove(models.Model):
+    """The main branch moved and flower did not do it: an agent, a person, a push. What it brought, and its gates."""
+
+    class Gates(models.TextChoices):
+        NONE = "none", "the project has no gates"
+        RUNNING = "running", "the gates run"
+        GREEN = "green", "the gates are green"
+        RED = "red", "a gate is red"
+        PASSED_OVER = "passed_over", "the branch moved on before its gates ended"
+
+    project = models.ForeignKey("briefs.Project", on_delete=models.CASCADE, related_name="main_moves")
+    branch = models.CharField(max_length=LONGEST_NAME)
+    old_sha = models.CharField(max_length=64)
+    new_sha = models.CharField(max_length=64)
+    rewritten = models.BooleanField(default=False, help_text="the old commit is not below the new one any more")
+    commits = models.JSONField(default=list, help_text="the newest that came: [sha, subject, author]")
+    commit_count = models.PositiveIntegerField(default=0)
+    dropped = models.JSONField(default=list, help_text="the newest that are not on the branch any more")
+    dropped_count = models.PositiveIntegerField(default=0)
+    authors = models.JSONField(default=list)
+    main_check = models.ForeignKey(MainCheck, on_delete=models.SET_NULL, null=True, related_name="moves")
+    gates = models.CharField(max_length=12, choices=Gates.choices)
+    found_at = models.DateTimeField(auto_now_add=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    @property
+    def sentence(self) -> str:
+        """What happened, for people: calm, since a person's own commit in MAIN is nothing bad."""
+        by = f", by {_listed(self.authors)}" if self.authors else ""
+        came = f"{self.commit_count:,} commit{'' if self.commit_count == 1 else 's'}"
+        if not self.rewritten:
+            return f"{self.branch} moved outside of flower: {came}{by}."
+        gone = f"{self.dropped_count:,} commit{'' if self.dropped_count == 1 else 's'} dropped"
+        return f"{self.branch} was rewritten outside of flower: {gone}, {came} new{by}."
+
+
+def _listed(names: list[str]) -> str:
+    shown = names[:3] + ([f"{len(names) - 3} more"] if len(names) > 3 else [])
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
+
+
+class GateRun(models.Model):
+    """One run of one of the project's gate commands: on a merged tree for a request, or on the main branch itself."""
+
+    request = models.ForeignKey(DispatchRequest, on_delete=models.CASCADE, null=True, related_name="gate_runs")
+    main_check = models.ForeignKey(MainCheck, on_delete=models.CASCADE, null=True, related_name="gate_runs")
+    attempt = models.PositiveIntegerField(help_text="the attempt of its merge or check that this run belongs to")
     ordinal = models.PositiveIntegerField()
     command = models.TextField()
-    tree = models.CharField(max_length=64, help_text="the merged tree that was tested")
+    tree = models.CharField(max_length=64, help_text="the commit whose files were tested")
     process = models.ForeignKey("daemons.Process", on_delete=models.SET_NULL, null=True, related_name="+")
     passed = models.BooleanField(null=True)
+    judged = models.BooleanField(default=True, help_text="it ended by itself: not lost, and not stopped by somebody")
     why = models.CharField(max_length=200, blank=True)
     tail = models.TextField(blank=True)
     started_at = models.DateTimeField(auto_now_add=True)
@@ -133,10 +215,20 @@ class GateRun(models.Model):
 
     class Meta:
         ordering = ["request_id", "attempt", "ordinal"]
-        constraints = [models.UniqueConstraint(fields=["request", "attempt", "ordinal"], name="gate_run_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["request", "attempt", "ordinal"], name="gate_run_once"),
+            models.UniqueConstraint(fields=["main_check", "attempt", "ordinal"], name="gate_run_once_on_main"),
+        ]
 
     def __str__(self) -> str:
-        return f"gate {self.ordinal} of {self.request}"
+        return f"gate {self.ordinal} of {self.request or self.main_check}"
+
+    @property
+    def project(self) -> Project:
+        """The project whose gate it is."""
+        owner = self.request or self.main_check
+        assert owner is not None and owner.project is not None
+        return owner.project
 
 
 class MergeLock(models.Model):

@@ -22,6 +22,7 @@ _TELLING: Final = [
     TraceEntry.Kind.COMPLETED,
     TraceEntry.Kind.GATE,
     TraceEntry.Kind.MERGE,
+    TraceEntry.Kind.MAIN_MOVED,
     TraceEntry.Kind.REFUSED,
 ]
 _FILES: Final = 100  # files in conflict that a packet names
@@ -41,6 +42,13 @@ class Earlier:
         merges = TraceEntry.objects.filter(brief=self.request.brief_id, kind=TraceEntry.Kind.MERGE).order_by("-seq")
         rows = (data for data in merges.values_list("data", flat=True)[:20] if data.get("dispatch") == self.request.pk)
         return next((list(data.get("conflicts", []))[:_FILES] for data in rows), [])
+
+    @property
+    def dropped(self) -> str:
+        """The newest commit below the work that the main branch dropped, where that is why it was not merged."""
+        refused = TraceEntry.objects.filter(brief=self.request.brief_id, kind=TraceEntry.Kind.REFUSED).order_by("-seq")
+        rows = (data for data in refused.values_list("data", flat=True)[:20] if data.get("dispatch") == self.request.pk)
+        return str(next((data.get("dropped", "") for data in rows), ""))
 
     @property
     def gate(self) -> GateRun | None:

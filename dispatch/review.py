@@ -16,7 +16,7 @@ from worktrees import git
 from worktrees import services as worktrees
 
 # Refusals that the same merge would meet again, unless the gates, the main branch or the work changed.
-_STANDING: Final = frozenset({"gate"})
+_STANDING: Final = frozenset({"gate", "main_rewritten"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,10 @@ def of(request: DispatchRequest, identity: Identity) -> Review | None:
 
 
 def merge_can_differ(request: DispatchRequest) -> bool:
-    """Whether a merge of finished work could end in another way than the last try: always, unless a gate was red.
+    """Whether a merge of finished work could end in another way than the last try.
 
-    Then only when the main branch moved since, or the gates were edited. What git cannot say now counts as moved.
+    Always, unless a gate was red or the main branch was rewritten below the work: then only when the main branch moved
+    since, or the gates were edited. What git cannot say now counts as moved.
     """
     if request.failure_class not in _STANDING or request.project is None:
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from dispatch import auto, machine
+from dispatch.merge import mainline
 
 
 @shared_task
@@ -15,6 +16,11 @@ def advance(number: int) -> None:
 @shared_task
 def sweep() -> None:
     machine.sweep()
+
+
+@shared_task
+def look_at_main(project: int) -> None:
+    mainline.look(project)
 
 
 @shared_task

@@ -37,6 +37,7 @@ class TraceEntry(models.Model):
         FAILED = "failed", "failed"
         GATE = "gate", "gate"
         MERGE = "merge", "merge"
+        MAIN_MOVED = "main_moved", "main moved"
         REFUSED = "refused", "refused"
 
     class Source(models.TextChoices):

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db.models import F
 
 from briefs import trace
 from briefs.models import Brief
 from dispatch import lifecycle
-from dispatch.merge import landing, record
-from dispatch.models import DispatchRequest, State
+from dispatch.merge import mainline, record
+from dispatch.models import DispatchRequest, MainMove, State
 from worktrees import git
+
+REWRITES: Final = 50  # of the main branch, the newest, whose dropped commits are looked for in the work
 
 
 def plan(request: DispatchRequest, repository: git.Repository, old: str) -> bool:
     """Make the merge commit on top of ``old``, in no branch yet. False when the merge ended here."""
     assert request.project is not None
-    if repository.is_ancestor(request.head_sha, old):
-        _already(request, repository, old)
+    if dropped := _dropped(request, repository, old):
+        main = request.project.main_branch
+        why = (
+            f"{main} was rewritten: the work stands on {dropped[:12]}, which is not on {main} any more, and a merge "
+            f"would bring it back. A rework begins from {main} as it is now; its packet says how to take over the work "
+            "alone."
+        )
+        rows = DispatchRequest.objects.filter(pk=request.pk, state=State.MERGING)
+        rows.update(target_sha=old)  # a later look tells whether the branch has moved since
+        record.refuse(request, record.NotMerged.REWRITTEN, why, data={"dropped": dropped})
         return False
     result = repository.merge_tree(old, request.head_sha)
     if result.conflicts:
@@ -46,15 +58,36 @@ def plan(request: DispatchRequest, repository: git.Repository, old: str) -> bool
     return True
 
 
-def _already(request: DispatchRequest, repository: git.Repository, old: str) -> None:
-    """The work is on the branch: somebody merged it by hand, or an earlier try of ours that could not say so."""
-    tip = repository.commit(old)
-    if tip and tip.parents[1:] == (request.head_sha,) and ("Dispatch", str(request.pk)) in tip.trailers:
-        DispatchRequest.objects.filter(pk=request.pk).update(target_sha=tip.parents[0], merge_sha=old)
-        request.refresh_from_db()
-        landing.finish_landing(request, repository, old)
-    else:
-        record.done(request, repository, request.head_sha, old, already=True)
+def _dropped(request: DispatchRequest, repository: git.Repository, old: str) -> str:
+    """The newest commit below the work that was on the main branch once and is not there now; empty when there is none.
+
+    Both ways to stand on such a commit count: the request began from it, or its agent took it over later. The brief's
+    own commits do not: its agent may have put them on the branch itself, and somebody have taken them off.
+    """
+    assert request.project is not None
+    moves = MainMove.objects.filter(project=request.project, branch=request.project.main_branch, rewritten=True)
+    tips = moves.values_list("old_sha", flat=True)[:REWRITES]
+    was_on_main = [_shared(repository, request.head_sha, tip) for tip in tips]
+    if request.base == request.project.main_branch:  # rewritten before flower kept watch: the base itself tells
+        was_on_main.append(request.base_sha)
+    for commit in filter(None, was_on_main):
+        try:
+            if repository.is_ancestor(commit, old):
+                continue
+            gone = repository.commits(old, commit, limit=mainline.READ_COMMITS)
+        except git.GitError:  # a shallow clone has forgotten it
+            continue
+        foreign = [row.sha for row in gone if request.brief_id not in mainline.briefs_of(row)]
+        if foreign:
+            return foreign[0]
+    return ""
+
+
+def _shared(repository: git.Repository, head: str, was: str) -> str:
+    try:
+        return repository.merge_base(head, was) or ""
+    except git.GitError:  # pruned since, so nothing of it is below the work
+        return ""
 
 
 def _message(request: DispatchRequest) -> str:

@@ -15,8 +15,8 @@ from briefs.models import Actor
 from daemons.services import processes
 from daemons.terminal import HolderError
 from dispatch import lifecycle
-from dispatch.merge import gates, landing, plan, record
-from dispatch.models import DispatchRequest, MergeLock, State
+from dispatch.merge import checks, gates, landing, mainline, plan, record
+from dispatch.models import DispatchRequest, GateRun, MainState, MergeLock, State
 from flower import live
 from flower.errors import Conflict, Forbidden
 from flower.lifecycle import words
@@ -32,6 +32,7 @@ def ask(request: DispatchRequest, *, actor: Actor) -> DispatchRequest:
         return request
     if request.state != State.FINISHED:
         raise Conflict(f"Dispatch {request.pk} is {words(request.state)}; only finished work is merged.")
+    was = request.failure_class
     with transaction.atomic():
         lifecycle.move(
             request,
@@ -40,10 +41,13 @@ def ask(request: DispatchRequest, *, actor: Actor) -> DispatchRequest:
             merge_by=actor,
             failure="",
             failure_class="",
-            target_sha="",
-            merge_sha="",
+            target_sha="",  # merge_sha stays: if that commit landed after all, it is found on the branch
             merge_attempt=F("merge_attempt") + 1,
         )
+    if was == record.NotMerged.MAIN_RED and actor.kind != Actor.Kind.SYSTEM:
+        state = MainState.objects.filter(project=request.project_id).first()
+        if state is not None:  # somebody thinks that it is worth it: a gate may be red for a reason outside of git
+            checks.again(state.project, state.sha)
     live.kick("dispatch.tasks.advance", request.pk)
     return request
 
@@ -79,7 +83,7 @@ def step(request: DispatchRequest) -> None:
             _end_turn(request)
     scratch = gates.scratch_folder(request)
     if request.state != State.MERGING and scratch.is_dir():
-        gates.remove_scratch(request, scratch)  # last: the verdict stands, whatever becomes of the folder
+        gates.remove_scratch(request.project, scratch)  # last: the verdict stands, whatever becomes of the folder
 
 
 def give_up(request: DispatchRequest, sentence: str) -> None:
@@ -138,13 +142,20 @@ def _merge(request: DispatchRequest, repository: git.Repository) -> None:
     assert request.project is not None
     target = f"refs/heads/{request.project.main_branch}"
     for _ in range(5):  # somebody else's commit may land on the branch while we work; then begin again on top of it
-        old = repository.resolve(target)
-        if request.merge_sha and repository.is_ancestor(request.merge_sha, old):
+        old = mainline.observe(request.project, repository).sha
+        is_ours = bool(request.merge_sha) and repository.is_ancestor(request.merge_sha, old)
+        if is_ours and request.landing:
             landing.finish_landing(request, repository, old)
+            return
+        if is_ours or repository.is_ancestor(request.head_sha, old):
+            _finish_what_is_there(request, repository, old, is_ours=is_ours)
             return
         if request.target_sha != old and not plan.plan(request, repository, old):
             return
-        if not gates.passed(request, repository):
+        outcome = gates.on_merged(request, repository)
+        if outcome.red:
+            _refuse_red(request, repository, outcome.red)
+        if outcome.red or outcome.running:
             return
         try:
             landing.land(request, repository, target)
@@ -157,3 +168,52 @@ def _merge(request: DispatchRequest, repository: git.Repository) -> None:
             record.NotMerged.MOVED,
             f"{request.project.main_branch} moved five times during the merge; try again.",
         )
+
+
+def _finish_what_is_there(request: DispatchRequest, repository: git.Repository, old: str, *, is_ours: bool) -> None:
+    """The work is on the branch already. It is complete when the gates are green there, and not before.
+
+    Somebody brought it there without them (its agent, a person); or we did, and could not say so (``is_ours``).
+    """
+    assert request.project is not None
+    rows = DispatchRequest.objects.filter(pk=request.pk, state=State.MERGING)
+    rows.update(target_sha=old)  # what we look at: gates on it are awaited, and a later try knows whether it moved
+    request.target_sha = old
+    outcome = checks.judge(request.project, repository, old)
+    if outcome.red:
+        _refuse_main_red(request, outcome.red, of_work=True)
+    elif is_ours and not outcome.running:
+        landing.finish_landing(request, repository, old)
+    elif not outcome.running:
+        record.done(request, repository, request.head_sha, old, outside=True)
+
+
+def _refuse_red(request: DispatchRequest, repository: git.Repository, run: GateRun) -> None:
+    """A gate is red on the merged tree: whose fault is that? Asked again while it runs on the branch alone."""
+    assert request.project is not None
+    if run.judged:
+        on_main = checks.run_of(request.project, repository, request.target_sha, run.command)
+        if on_main is None:
+            return
+        if on_main.judged and not on_main.passed:
+            _refuse_main_red(request, on_main, of_work=False)
+            return
+    count = len(request.project.gates)
+    why = f"Gate {run.ordinal} of {count} is red: `{run.command}` {run.why}."
+    record.refuse(request, record.NotMerged.GATE, why, tail=run.tail)
+
+
+def _refuse_main_red(request: DispatchRequest, run: GateRun, *, of_work: bool) -> None:
+    """The main branch is red by itself: that is what is said, and since when."""
+    assert request.project is not None
+    main, since = request.project.main_branch, checks.red_since(request.project, run)
+    known = f" since {since[:12]}" if since != run.tree else ""
+    which = (
+        f"{main} itself is red{known}: `{run.command}` {run.why} on {run.tree[:12]}"
+        f"{', where the work came outside of flower' if of_work else ', without this work too'}."
+    )
+    then = "flower merges it by itself when" if request.project.auto_merge else "Merge again when"
+    ask = f"It is not complete: mend {main}; then merge again." if of_work else f"{then} {main} has moved on."
+    why = f"{which} {ask}"
+    data = {"commit": run.tree, "since": since, "command": run.command}
+    record.refuse(request, record.NotMerged.MAIN_RED, why, tail=run.tail, data=data)

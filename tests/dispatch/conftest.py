@@ -12,6 +12,7 @@ import pytest
 from daemons.models import Process
 from daemons.services import processes
 from dispatch import claims, machine, services, tasks
+from dispatch.merge import mainline
 from dispatch.models import DispatchRequest
 from tests.factories import GIT_ENV, agent, git, identity, make_brief, make_project, operator
 
@@ -27,7 +28,15 @@ def home(tmp_path: Path, settings, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def kicks(monkeypatch) -> list[int]:
+def looks(monkeypatch) -> set[int]:
+    """The projects whose main branch is to be looked at; nothing runs by itself."""
+    noted: set[int] = set()
+    monkeypatch.setattr(tasks.look_at_main, "delay", noted.add)
+    return noted
+
+
+@pytest.fixture
+def kicks(monkeypatch, looks) -> list[int]:
     """The numbers that were kicked; nothing runs by itself."""
     noted: list[int] = []
     monkeypatch.setattr(tasks.advance, "delay", noted.append)
@@ -40,23 +49,31 @@ def project(db, home, kicks, tmp_path: Path):
 
 
 @pytest.fixture
-def drive(db, home, kicks) -> Iterator[Callable[..., DispatchRequest]]:
+def drive(db, home, kicks, looks) -> Iterator[Callable[..., DispatchRequest]]:
     """``drive(request, "running")``: sweep until the request is in that state; fails after 20 s, saying where it is."""
 
-    def until(request: DispatchRequest, *states: str, seconds: float = 20) -> DispatchRequest:
+    def until_state(
+        request: DispatchRequest,
+        *states: str,
+        seconds: float = 20,
+        until: Callable[[DispatchRequest], object] = lambda _: True,
+    ) -> DispatchRequest:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             request.refresh_from_db()
-            if request.state in states:
+            if request.state in states and until(request):
                 return request
             machine.sweep()
+            for number in sorted(looks):
+                mainline.look(number)
+            looks.clear()
             for number in sorted({*kicks, *machine.unfinished()}):  # the oldest first, as the sweep does
                 machine.advance(number)
             kicks.clear()
             time.sleep(0.01)
         pytest.fail(f"dispatch {request.pk} is {request.state} ({request.failure}), not {states}")
 
-    yield until
+    yield until_state
     for process in Process.objects.exclude(phase__in=Process.ENDED):
         processes.stop(process)
 

@@ -136,7 +136,7 @@ def test_a_merge_that_landed_is_finished_when_the_repository_allows_it(project, 
     machine.advance(finished.pk)
     finished.refresh_from_db()
     assert finished.state == "merging"
-    assert "the disk is full" in finished.failure
+    assert "The disk is full" in finished.failure
     drive(finished, "done")
     assert (finished.failure, stopped) == ("", [False, True, True, True])
     assert (project.path / "new.txt").read_text() == "new\n"

@@ -23,6 +23,7 @@ from tests.system.running import until
 from worktrees import git as plumbing
 
 pytestmark = pytest.mark.django_db(transaction=True)
+RED = "test ! -e new.txt"  # on the merged tree, and not on main without it
 
 
 @pytest.fixture
@@ -95,17 +96,18 @@ def test_unrelated_local_edits_survive(project, finished, drive):
 
 
 def test_a_red_gate_changes_nothing_and_says_what_it_said(project, finished, drive):
-    project.gates = ["true", "echo two tests failed; exit 1", "touch never"]
+    red = "test ! -e new.txt || { echo two tests failed; exit 1; }"
+    project.gates = ["true", red, "touch never"]
     project.save()
     request = finished({"new.txt": "new\n"})
     before = snapshot(project)
     merging.ask(request, actor=operator())
     drive(request, "finished")
-    assert request.failure == "Gate 2 of 3 is red: `echo two tests failed; exit 1` exited with 1."
+    assert request.failure == f"Gate 2 of 3 is red: `{red}` exited with 1."
     assert "two tests failed" in request.brief.trace.last().body
     assert [run.passed for run in request.gate_runs.all()] == [True, False]
     assert snapshot(project) == before
-    assert not list((request.project.path / ".git/worktrees").glob("*-1"))
+    assert not list((request.project.path / ".git/worktrees").glob(f"{request.pk}-1"))
 
     project.gates = ["test -f new.txt"]  # gates see the merged tree
     project.save()
@@ -128,7 +130,7 @@ def undeletable(monkeypatch):
     monkeypatch.setattr(os, "unlink", unlink)
 
 
-@pytest.mark.parametrize(("gate", "end"), [("true", "done"), ("false", "finished")])
+@pytest.mark.parametrize(("gate", "end"), [("true", "done"), ("test ! -e new.txt", "finished")])
 def test_a_scratch_folder_that_cannot_be_deleted_costs_no_verdict_and_no_sweep(
     project, finished, drive, undeletable, gate, end
 ):
@@ -148,7 +150,7 @@ def test_a_scratch_folder_that_cannot_be_deleted_costs_no_verdict_and_no_sweep(
 
 
 def test_a_gate_that_hangs_is_stopped_at_its_limit(project, finished, drive):
-    project.gates, project.gate_seconds = ["sleep 600"], 1
+    project.gates, project.gate_seconds = ["test ! -e new.txt || sleep 600"], 1
     project.save()
     request = finished({"new.txt": "new\n"})
     merging.ask(request, actor=operator())
@@ -174,7 +176,7 @@ def test_main_on_another_branch_is_left_alone(project, finished, drive):
     git(project.path, "switch", "-qc", "elsewhere")
     merging.ask(request, actor=operator())
     drive(request, "done")
-    assert "another branch" in request.main_behind
+    assert "another branch checked out: elsewhere" in request.main_behind
     assert not (project.path / "new.txt").exists()
     assert git(project.path, "status", "--porcelain") == ""
     git(project.path, "switch", "-q", "main")
@@ -203,7 +205,7 @@ def test_a_branch_that_a_person_rebases_in_main_is_left_to_them(project, finishe
     assert (project.path / "new.txt").exists()
 
 
-@pytest.mark.parametrize("edited", [["false # new", "sleep 0.1"], ["sleep 30", "false # new"], ["false # new"]])
+@pytest.mark.parametrize("edited", [[RED, "sleep 0.1"], ["sleep 30", RED], [RED]])
 def test_gates_that_are_edited_during_a_merge_all_run(project, finished, drive, edited):
     project.gates = ["true", "sleep 30"]
     project.save()
@@ -214,7 +216,7 @@ def test_gates_that_are_edited_during_a_merge_all_run(project, finished, drive, 
     project.gates = [gate.replace("sleep 30", "true") for gate in edited]
     project.save()
     drive(request, "finished")
-    assert f"of {len(edited)} is red: `false # new` exited with 1" in request.failure
+    assert f"of {len(edited)} is red: `{RED}` exited with 1" in request.failure
     assert not (project.path / "new.txt").exists()
     machine.sweep()
     last = Process.objects.get(pk=request.gate_runs.get(command="sleep 30").process_id)
@@ -337,7 +339,9 @@ def test_work_that_a_person_merged_is_done_without_touching_main(project, finish
     merging.ask(request, actor=operator())
     drive(request, "done")
     assert snapshot(project) == before
-    assert request.brief.trace.filter(kind="merge").get().body == "It was on the branch already."
+    assert request.brief.trace.filter(kind="merge").get().body == (
+        "It came to main outside of flower; the project has no gates."
+    )
 
 
 def test_a_merge_is_recorded_when_git_cannot_count_what_it_brought(project, finished, drive):

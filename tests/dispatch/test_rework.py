@@ -13,6 +13,7 @@ from flower.errors import Conflict
 from tests.factories import agent, git, identity, make_brief, operator
 
 pytestmark = pytest.mark.django_db(transaction=True)
+RED = "! grep -q Theirs README.md || { echo 3 tests failed, '```' and all; exit 1; }"  # green on main without the work
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def conflict(project, request, drive) -> None:
 
 
 def redden(project, request, drive) -> None:
-    project.gates = ["echo 3 tests failed, '```' and all; exit 1"]
+    project.gates = [RED]
     project.save()
     merging.ask(request, actor=operator())
     drive(request, "finished")
@@ -80,7 +81,7 @@ def test_a_red_gate_is_reworked_instead_of_merged_again(project, finished, drive
     orchestrator = identity(agent("orchestrator"), Token.Scope.ORCHESTRATOR)
     answer = tools.brief_dispatch(orchestrator, finished.brief_id, kind="rework")
     made = DispatchRequest.objects.get(pk=answer["dispatch"])
-    assert "The end of what the gate `echo 3 tests failed, '```' and all; exit 1` said" in made.packet
+    assert f"The end of what the gate `{RED}` said" in made.packet
     assert "\n```\n3 tests failed, ` ` ` and all\n```\n" in made.packet
     assert f"`git merge {finished.branch}`" in made.packet
     finished.refresh_from_db()

@@ -8,6 +8,7 @@ import pytest
 
 from dispatch import claims, machine, services
 from dispatch import merge as merging
+from dispatch.merge import record as records
 from flower.errors import Invalid
 from tests.factories import agent, make_brief, operator
 from worktrees import git as plumbing
@@ -96,7 +97,7 @@ def test_an_unexpected_error_after_the_merge_landed_refuses_nothing(project, fin
 
     merging.ask(finished, actor=operator())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(merging, "_done", record)
+        patch.setattr(records, "done", record)
         for _ in range(machine.TRIES + 2):
             machine.advance(finished.pk)
     finished.refresh_from_db()

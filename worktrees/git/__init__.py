@@ -16,6 +16,7 @@ below them base, command (how git is run, and why not through GitPython), locks,
 
 from __future__ import annotations
 
+from . import stale
 from .command import readable
 from .errors import Conflict, GitError, InTheWay, LockBusy, RefMoved
 from .history import ChangedFile, Commit
@@ -47,4 +48,5 @@ __all__ = [
     "WorktreeEntry",
     "WorktreeStatus",
     "readable",
+    "stale",
 ]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import enum
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,7 @@ from .errors import GitError, InTheWay
 from .history import History
 from .stale import remove_stale_lock
 
+_IN_CHECKOUT = re.compile(r"(commit|merge|pull|reset|rebase|checkout|cherry-pick|revert|am|initial|clone)\b")
 _GITLINK = "160000"
 _LARGEST_COMPARED = 64 * 1024 * 1024  # bytes: a half-written file beyond this is called a person's
 
@@ -117,6 +119,16 @@ class Refreshing(Capture, History):
         if not self._index_is_at_new(old, changes):
             raise GitError(f"the main checkout {self.path} did not arrive at {new[:12]}")
         return Refresh.DONE
+
+    def moved_by_checkout(self, tip: str) -> bool:
+        """Whether a command in the main checkout itself brought its HEAD to `tip`, and its index as it wanted it.
+
+        commit, merge, reset and the like leave a line in HEAD's own log. A bare `update-ref` leaves an empty one or
+        none, and nothing brought index and files along.
+        """
+        said = self._git("reflog", "show", "--max-count=1", "--format=%H %gs", "HEAD", "--", ok=(0, 128)).text
+        sha, _, reason = said.partition(" ")
+        return sha == tip and _IN_CHECKOUT.match(reason) is not None
 
     def main_is_behind(self, old: str, new: str) -> bool:
         """Whether the branch of the main checkout has moved to `new` while its index is still at `old`. Reads only."""

@@ -53,6 +53,20 @@ def remove_stale_lock(lock: Path, checkout: Path, *, anybody: bool) -> None:
             lock.unlink()
 
 
+def user_of(lock: Path, checkout: Path) -> int | None:
+    """The id of a git, or of whoever has the lock file open, that may be at work in a checkout; None: it is left over.
+
+    Where nobody can be looked for (no /proc), and in its first seconds, the file itself speaks for somebody: 0.
+    """
+    try:
+        age = time.time() - lock.lstat().st_mtime
+    except FileNotFoundError:
+        return 0
+    has_proc = (_PROC / "self" / "stat").exists()
+    found = _user(lock, checkout, anybody=False) if has_proc else None
+    return 0 if found is None and age < (YOUNG if has_proc else YOUNG_WITHOUT_PROC) else found
+
+
 def _user(lock: Path, checkout: Path, anybody: bool) -> int | None:
     """The id of a process that may own `lock`."""
     top, target = checkout.resolve(), lock.resolve()
