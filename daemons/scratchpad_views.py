@@ -47,7 +47,7 @@ def listed(request: Request) -> HttpResponse:
 
 
 def show_list(request: Request, *, refused: Refused | None = None, status: int = 200) -> HttpResponse:
-    query = " ".join(request.GET.get("q", "").replace("\x00", "").split())[:200]
+    query = " ".join(request.GET.get("q", "").replace("\x00", "\ufffd").split())[:200]
     rows = scratchpads.visible(request.identity).select_related("project", "updated_by").order_by("-updated_at", "-pk")
     if query:
         number = recall.number_in(query)

@@ -20,7 +20,7 @@ MOST: Final = 8
 @require_safe
 def palette(request: Request) -> HttpResponse:
     """By number, by words of the title in any order, or by what a spec says; without any those that changed last."""
-    text = request.GET.get("q", "").replace("\x00", "").strip()[:100]
+    text = request.GET.get("q", "").replace("\x00", "\ufffd").strip()[:100]
     rows = _matching(visible(request.identity).order_by("-updated_at", "-pk"), text)
     views = SavedView.objects.filter(actor=request.identity.actor, name__icontains=text)[:MOST] if text else []
     briefs = list(rows.only("title", "status")[:MOST])

@@ -76,7 +76,7 @@ def merge(request: Request, number: int) -> HttpResponse:
 @require_safe
 def find(request: Request) -> HttpResponse:
     """``?q=``: briefs by number or by the words of their title, for search as you type. ``?but=``: not that one."""
-    text = " ".join(request.GET.get("q", "").replace("\x00", "").split())[:200]
+    text = " ".join(request.GET.get("q", "").replace("\x00", "\ufffd").split())[:200]
     rows = recall.visible(request.identity).only("title", "status").order_by("-updated_at")
     but = recall.number_in(request.GET.get("but", ""))
     if but is not None:

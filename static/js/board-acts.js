@@ -55,14 +55,14 @@ document.addEventListener("submit", async event => {
   else if (!said.error && form.closest("#moves")) close();
 });
 
-// --- many at once: those that were done are let go of, refused ones stay chosen and say why
+// --- many at once: all stay chosen, for the next act on them; when some are refused, only these, and they say why
 function tell(form, said) {
   const box = form.querySelector("[data-refusals]"), lines = document.createElement("ul");
   for (const menu of form.querySelectorAll("details[open]")) menu.open = false;
   box.replaceChildren();
   box.hidden = !said.refused?.length;
   if (said.error) return;
-  for (const number of said.done) {
+  if (said.refused.length) for (const number of said.done) {
     const pick = document.querySelector(`.pick[value="${number}"]`);
     if (pick) pick.checked = false;
   }
@@ -80,6 +80,13 @@ function tell(form, said) {
   }
   document.dispatchEvent(new CustomEvent("board:shown"));
 }
+// The arrows go through a menu of the bar that was opened by a key.
+document.getElementById("bulk")?.addEventListener("keydown", event => {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key], buttons = [...event.target.closest("details[open]")?.querySelectorAll("button") ?? []];
+  if (!step || !buttons.length) return;
+  event.preventDefault();
+  buttons[(buttons.indexOf(document.activeElement) + step + buttons.length) % buttons.length].focus();
+});
 document.getElementById("bulk")?.addEventListener("reset", event => {
   const box = event.target.querySelector("[data-refusals]");
   box.hidden = true;

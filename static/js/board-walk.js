@@ -25,13 +25,22 @@ function across(by) {
   if (to) go(briefs(to)[Math.min(row, briefs(to).length - 1)]);
 }
 
+// With some chosen it is about them all: the bar's own menu, with the focus on its first status.
+function moveChosen() {
+  const menu = document.querySelector(".pick:checked") && document.querySelector("#bulk details[data-moves-all]");
+  if (!menu) return false;
+  menu.open = true;
+  menu.querySelector("button")?.focus();
+  return true;
+}
+
 const KEYS = {
   j: () => step(1),
   k: () => step(-1),
   h: () => across(-1),
   l: () => across(1),
   x: () => here()?.querySelector(".pick")?.click(),
-  m: () => here()?.querySelector("[data-moves]")?.click(),
+  m: () => moveChosen() || here()?.querySelector("[data-moves]")?.click(),
   z: () => {
     const brief = here(), parts = brief?.closest(".parts"), epic = brief?.querySelector("[data-fold]") ? brief : parts?.previousElementSibling;
     epic?.querySelector("[data-fold]")?.click();

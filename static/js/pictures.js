@@ -19,7 +19,7 @@ function replace(box, old, fresh) {
   if (at < 0) return; // somebody took it out meanwhile
   const caret = box.selectionStart;
   box.setRangeText(fresh, at, at + old.length, "preserve");
-  if (caret > at + old.length) box.setSelectionRange(caret + fresh.length - old.length, caret + fresh.length - old.length);
+  if (caret >= at + old.length) box.setSelectionRange(caret + fresh.length - old.length, caret + fresh.length - old.length);
   box.dispatchEvent(new Event("input", { bubbles: true }));
 }
 

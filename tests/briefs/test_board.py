@@ -524,3 +524,10 @@ def test_a_kept_row_says_what_is_true_now(browser, project):
     seen.append(row())
     assert len(set(seen)) == len(seen)
     assert json.dumps(seen[3]).count("Other words") >= 1
+
+
+def test_a_search_for_what_nothing_holds_shows_nothing(browser, project):
+    """NUL is in no text; to leave it out of the question would find everything."""
+    make_brief("Here it is", project)
+    assert "Here it is" in browser.get("/briefs/?q=Here").text
+    assert "Here it is" not in browser.get("/briefs/?q=%00").text

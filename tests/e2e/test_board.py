@@ -40,6 +40,24 @@ def open_board(page: Page, query: str = "") -> None:
         page.goto(f"/briefs/{query}")
 
 
+def test_m_moves_all_that_are_chosen_and_they_stay_chosen(page: Page, make):
+    numbers = [make(f"Chosen {letter}") for letter in "ab"]
+    other = make("Not chosen")
+    open_board(page)
+    for number in numbers:
+        page.locator(f"#brief-{number} .pick").check()
+    page.locator(f"#brief-{other} .t a").focus()  # the keys are about the chosen ones, wherever the focus is
+    page.keyboard.press("m")
+    expect(page.locator("#moves")).to_be_hidden()
+    page.locator("#bulk details[open] button[value='move:refining']").focus()
+    page.keyboard.press("Enter")
+    for number in numbers:
+        expect(page.locator(f"#group-refining #brief-{number}")).to_be_visible()
+        expect(page.locator(f"#brief-{number} .pick")).to_be_checked()
+    expect(page.locator(f"#group-idea #brief-{other}")).to_be_visible()
+    expect(page.locator("[data-count]")).to_have_text("2 chosen")
+
+
 def test_a_card_is_dragged_where_it_may_go_and_refused_elsewhere(page: Page, make):
     number = make("Drag me about")
     open_board(page, "?view=columns")

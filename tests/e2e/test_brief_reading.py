@@ -192,6 +192,20 @@ def test_a_screenshot_is_pasted_shown_and_enlarged(page: Page, brief: int):
     expect(page.get_by_role("dialog", name="shot.png")).to_have_count(0)
 
 
+def test_who_types_on_after_a_paste_keeps_the_picture(page: Page, brief: int):
+    page.goto(f"/briefs/{brief}/")
+    out = io.BytesIO()
+    Image.new("RGB", (20, 10), "red").save(out, format="PNG")
+    note = page.get_by_label("Add a note")
+    note.click()
+    page.keyboard.type("before ")
+    page.evaluate(PASTE, [note.element_handle(), base64.b64encode(out.getvalue()).decode()])
+    picture = rf"!\[shot\.png\]\(/briefs/{brief}/attachments/[0-9a-f]{{64}}\)"
+    expect(note).to_have_value(re.compile(rf"^before {picture}$"))
+    page.keyboard.type(" AFTER")
+    expect(note).to_have_value(re.compile(rf"^before {picture} AFTER$"))
+
+
 def test_the_trace_is_filtered_live(page: Page, flower, other: str, brief: int):
     page.goto(f"/briefs/{brief}/")
     page.get_by_label("Kind of entries").select_option("comment")

@@ -234,7 +234,7 @@ def _number(request: Request, name: str) -> int | None:
 
 
 def _words(request: Request) -> str:
-    return " ".join(request.GET.get("q", "").replace("\x00", "").split())[:SEARCHED]
+    return " ".join(request.GET.get("q", "").replace("\x00", "\ufffd").split())[:SEARCHED]
 
 
 def address(session: int, event: int, agent: str = "") -> str:
