@@ -184,7 +184,7 @@ def _now(request: DispatchRequest, said: str) -> rooms.Now:
     elif request.state == State.QUEUED and request.program is None:
         line = "waits for an agent to claim it"
     if request.state == State.FINISHED and request.failure_class:
-        label = "gate red" if request.failure_class == "gate" else "not merged"
+        label = {"gate": "gate red", "main_red": "main is red"}.get(request.failure_class, "not merged")
         return rooms.Now("failed", label, agent, line)
     return rooms.Now(request.state, words(request.state), agent, line)
 

@@ -15,7 +15,7 @@ from daemons.models import Process
 from daemons.services import processes
 from dispatch import claims, lifecycle, machine, services
 from dispatch import merge as merging
-from dispatch.merge import gates, record
+from dispatch.merge import gates, landing, record
 from dispatch.models import DispatchRequest, MergeLock
 from flower.errors import Conflict, Forbidden
 from tests.factories import agent, git, identity, make_brief, operator
@@ -372,3 +372,63 @@ def test_a_merge_that_is_killed_before_its_record_ends_right_once(project, finis
     drive(request, "done")
     assert git(project.path, "rev-list", "--count", "--first-parent", "main") == "2"
     assert request.brief.links.filter(kind="commit").count() == 1
+
+
+# --- what stands in MAIN ----------------------------------------------------------------------------------------------
+
+
+def test_an_index_lock_that_a_killed_git_left_is_called_left_behind(project, finished, drive, monkeypatch):
+    request = finished({"new.txt": "new\n"})
+    monkeypatch.setattr(landing, "INDEX_SECONDS", 0.1)
+    lock = project.path / ".git/index.lock"
+    lock.touch()
+    os.utime(lock, (time.time() - 3600,) * 2)
+    before = snapshot(project)
+    merging.ask(request, actor=operator())
+    drive(request, "finished")
+    assert request.failure_class == "git"
+    assert f"left {lock} behind, and nobody uses it: remove that file, then merge again" in request.failure
+    assert snapshot(project) == before
+    lock.unlink()
+    merging.ask(request, actor=operator())
+    drive(request, "done")
+
+
+def test_an_index_lock_of_a_living_process_names_it(project, finished, drive, monkeypatch):
+    request = finished({"new.txt": "new\n"})
+    monkeypatch.setattr(landing, "INDEX_SECONDS", 0.1)
+    lock = project.path / ".git/index.lock"
+    with subprocess.Popen(["/bin/sh", "-c", f"exec 9>{lock}; echo open; read x"], stdin=-1, stdout=-1) as holds:
+        assert holds.stdout.readline() == b"open\n"
+        os.utime(lock, (time.time() - 3600,) * 2)
+        merging.ask(request, actor=operator())
+        drive(request, "finished")
+        assert f"process {holds.pid} works there" in request.failure
+        holds.stdin.close()
+
+
+def test_a_detached_main_is_called_detached_and_what_shows_the_merge_is_said(project, finished, drive):
+    request = finished({"new.txt": "new\n"})
+    git(project.path, "switch", "-q", "--detach")
+    merging.ask(request, actor=operator())
+    drive(request, "done")
+    assert "HEAD is detached at" in request.main_behind
+    assert "`git switch main` shows the merge" in request.main_behind
+    assert git(project.path, "status", "--porcelain") == ""
+    git(project.path, "switch", "-q", "main")
+    assert (project.path / "new.txt").exists()
+
+
+def test_a_rebase_of_another_branch_in_main_is_named(project, finished, drive):
+    request = finished({"new.txt": "new\n"})
+    git(project.path, "switch", "-qc", "theirs")
+    (project.path / "README.md").write_text("# Theirs\n")
+    git(project.path, "commit", "-qam", "Theirs")
+    git(project.path, "switch", "-qc", "side", "main")
+    (project.path / "README.md").write_text("# Side\n")
+    git(project.path, "commit", "-qam", "Side")
+    with pytest.raises(subprocess.CalledProcessError):
+        git(project.path, "rebase", "theirs")
+    merging.ask(request, actor=operator())
+    drive(request, "done")
+    assert request.main_behind.startswith("MAIN is in the middle of a rebase; end it")
