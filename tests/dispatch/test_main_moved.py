@@ -134,7 +134,7 @@ def test_an_agent_that_merges_itself_in_main_passes_the_gates_or_is_not_complete
     third = begun({"good": "1\n"}, "Mend")
     complete(third)
     for one in (third, other, request):
-        drive(one, "done")
+        drive(one, "done", seconds=60)
     assert (third.came_outside, other.came_outside, request.came_outside) == (False, False, True)
     assert clean(project)
 
