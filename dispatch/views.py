@@ -231,6 +231,7 @@ def show_dispatch(
         and request.identity.may_orchestrate
         and not services.explain(found.brief, instead_of=found),
         "head": found.head_sha,
+        "running": worktrees.leftovers_of(found.worktree) if found.worktree and not found.is_active else [],
     }
     if request.htmx:
         return show(request, "dispatch/_parts.html", {**context, "oob": True}, status)

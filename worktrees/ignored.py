@@ -41,7 +41,8 @@ class Ignored:
 
     @property
     def shown(self) -> tuple[str, ...]:
-        return self.names[:NAMED]
+        """The names that are shown, as pages take them."""
+        return tuple(git.readable(name) for name in self.names[:NAMED])
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def matching(worktree: Worktree) -> list[str]:
                 continue
             for path in _files(hit):
                 found[str(path.relative_to(top))] = None
-                if len(found) > 4 * MOST_KEPT:
+                if len(found) > 2 * MOST_KEPT:
                     raise Conflict(f"The project's path to keep '{pattern}' matches too many files; narrow it.")
     return git.Repository(worktree.project.path).ignored_among(top, list(found)) if found else []
 

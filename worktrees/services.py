@@ -14,7 +14,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -533,6 +533,43 @@ def _save(repo: git.Repository, worktree: Worktree, actor: Actor) -> Ignored:
 def leftovers_of(worktree: Worktree) -> list[Leftover]:
     """What goes on in a worktree in which no process of flower runs and no request is active."""
     return leftovers.find([worktree.path]) if is_idle(worktree) else []
+
+
+def leftovers_among(rows: Sequence[Worktree]) -> dict[int, list[Leftover]]:
+    """The same for many worktrees, by their numbers: /proc is read once."""
+    there = {row.path: row for row in rows if row.state not in HALF_MADE}
+    found: dict[int, list[Leftover]] = {}
+    for one in leftovers.find(there):
+        found.setdefault(there[one.folder].pk, []).append(one)
+    return {row.pk: found[row.pk] for row in rows if row.pk in found and is_idle(row)}
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a worktree holds that a removal would capture, or that would go with it. ``why_not``: git could not say."""
+
+    changed: list[str]
+    inner: list[str]
+    ignored: Ignored
+    to_keep: list[str]
+    unmerged: int = 0
+    why_not: str = ""
+
+
+def look(worktree: Worktree) -> Held | None:
+    """Look into a worktree before it is removed; None when its folder is not there."""
+    if worktree.state in {State.REMOVED, State.CREATING} or not worktree.checkout.is_dir():
+        return None
+    repo = repository(worktree.project)
+    try:
+        status = repo.status(worktree.checkout)
+        main = worktree.project.main_branch
+        unmerged = repo.count_commits(main, status.head) if status.head else 0
+        inner = [git.readable(one.path) for one in repo.inner_repositories(worktree.checkout)]
+        kept = [git.readable(name) for name in ignored.matching(worktree)]
+        return Held(status.changed, inner, ignored.look(worktree), kept, unmerged)
+    except (git.GitError, OSError, Conflict) as error:
+        return Held([], [], Ignored(), [], why_not=str(error))
 
 
 def _end_leftovers(worktree: Worktree, actor: Actor) -> None:

@@ -20,7 +20,7 @@ from briefs.services.recall import visible
 from briefs.views import rooms
 from briefs.views.door import Refused, Request, show
 from flower.errors import NotFound, Refusal
-from worktrees import diffs, git, services
+from worktrees import captures, diffs, git, services
 from worktrees.models import Worktree
 from worktrees.recalling import find, seen_by
 
@@ -40,7 +40,48 @@ def show_worktrees(request: Request, *, refused: Refused | None = None, status: 
         rows = rows.exclude(state=Worktree.State.REMOVED)
     page = Paginator(rows, ON_A_PAGE).get_page(request.GET.get("page"))
     template = "worktrees/_list.html" if request.htmx and refused is None else "worktrees/worktrees.html"
-    return show(request, template, {"page": page, "removed": removed, "refused": refused, "tidies": tidies}, status)
+    running = services.leftovers_among(list(page))
+    context = {"page": page, "removed": removed, "refused": refused, "tidies": tidies}
+    context["rows"] = [(row, running.get(row.pk, [])) for row in page]
+    return show(request, template, context, status)
+
+
+@require_safe
+def worktree(request: Request, number: int) -> HttpResponse:
+    return show_worktree(request, find(request.identity, number))
+
+
+def show_worktree(
+    request: Request, found: Worktree, *, refused: Refused | None = None, status: int = 200
+) -> HttpResponse:
+    """One worktree: what it holds, what would go with it, and what is kept of it."""
+    context = {
+        "found": found,
+        "refused": refused,
+        "holds": services.look(found),
+        "captures": list(found.captures.select_related("worktree")),
+        "running": services.leftovers_of(found),
+        "may_act": request.identity.may_orchestrate,
+    }
+    template = "worktrees/_worktree.html" if request.htmx and refused is None else "worktrees/worktree.html"
+    return show(request, template, context, status)
+
+
+@require_POST
+def restore(request: Request, number: int, capture: int) -> HttpResponse:
+    """Bring captured work back as a branch."""
+    found = find(request.identity, number)
+    one = found.captures.select_related("worktree__brief", "worktree__project").filter(pk=capture).first()
+    if one is None:
+        raise NotFound(f"Worktree {found.name} has no capture {capture}.")
+    try:
+        request.identity.require_orchestrator()
+        captures.restore(one, actor=request.identity.actor)
+    except Refusal as refusal:
+        refused = Refused.of(refusal, f"capture-{capture}", request)
+        return show_worktree(request, found, refused=refused, status=refusal.status_code)
+    messages.success(request, f"The work is back on the branch {one.restored_branch}.")
+    return redirect("worktree", found.pk)
 
 
 @require_POST
@@ -50,9 +91,9 @@ def remove(request: Request, number: int) -> HttpResponse:
         request.identity.require_orchestrator()
         services.ask_removal(found, actor=request.identity.actor)
     except Refusal as refusal:
-        refused = Refused.of(refusal, str(found.pk), request)
-        return show_worktrees(request, refused=refused, status=refusal.status_code)
-    messages.success(request, f"Worktree {found.name} is removed; its branch stays.")
+        refused = Refused.of(refusal, "remove", request)
+        return show_worktree(request, found, refused=refused, status=refusal.status_code)
+    messages.success(request, f"Worktree {found.name} is being removed; its branch stays.")
     return redirect("worktrees")
 
 

@@ -26,6 +26,7 @@ from .stale import remove_stale_lock
 FILLS_AT_ONCE = 2
 SCRATCH = "flower scratch"
 _MARK = "flower "
+_PATHS_AT_ONCE = 500  # of a command line
 
 _IN_PROGRESS = {
     "rebase-merge": "rebase",
@@ -165,8 +166,10 @@ class Worktrees(Base):
 
     def ignored_among(self, worktree_path: Path, paths: Sequence[str]) -> list[str]:
         """Which of these files of a checkout git ignores; what is tracked is not."""
-        names = b"".join(os.fsencode(path) + b"\0" for path in paths)
-        return self._git("check-ignore", "-z", "--stdin", cwd=worktree_path, stdin=names, ok=(0, 1)).fields
+        wanted, found = ("ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--"), []
+        for at in range(0, len(paths), _PATHS_AT_ONCE):
+            found += self._git(*wanted, *paths[at : at + _PATHS_AT_ONCE], cwd=worktree_path, timeout=SLOW).fields
+        return found
 
     # -- branches --------------------------------------------------------------------------------------------------
 
