@@ -13,7 +13,7 @@ from briefs.models import TraceEntry
 from daemons import leftovers
 from dispatch import claims, services
 from flower.errors import Conflict, Invalid
-from tests.dispatch.conftest import drive, home, kicks, project  # noqa: F401  fixtures
+from tests.dispatch.conftest import drive, home, kicks, looks, project  # noqa: F401  fixtures
 from tests.factories import agent, git, make_brief, operator
 from tests.system.running import until
 from worktrees import captures
