@@ -6,4 +6,4 @@ class BriefsConfig(AppConfig):
     verbose_name = "briefs"
 
     def ready(self) -> None:
-        from briefs import tools  # noqa: F401  declares them
+        from briefs import list_versions, tools  # noqa: F401  declares them

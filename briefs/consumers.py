@@ -21,7 +21,7 @@ from briefs import trace
 from briefs.identity import Identity
 from briefs.models import Brief, TraceEntry
 from briefs.services import references
-from flower import live, markdown, metrics
+from flower import changes, live, markdown, metrics
 from flower.errors import Refusal
 from flower.threads import run_in_database_thread
 
@@ -146,6 +146,11 @@ class Consumer(AsyncWebsocketConsumer):
         if message["type"].startswith("websocket.") or hasattr(self, handler):
             await super().dispatch(message)
 
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """The page's heartbeat: it is told which version its lists have by now, and asks where that is another one."""
+        version = await run_in_database_thread(changes.version)
+        await self.send(json.dumps({"type": "changes", "version": version}))
+
     def text_in_query(self, name: str) -> str:
         texts: list[str] = parse_qs(self.scope["query_string"].decode("latin-1")).get(name, [""])
         return texts[0]
@@ -181,9 +186,6 @@ class BoardConsumer(Consumer):
         except Refusal:
             return False
         return True
-
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """The page's heartbeat; there is nothing that a page could ask for here."""
 
 
 class BriefConsumer(Consumer):
@@ -231,8 +233,9 @@ class BriefConsumer(Consumer):
         metrics.note_push(message)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """The page's heartbeat: a good moment to repair a hint that was lost."""
+        """The page's heartbeat: a good moment to repair hints that were lost, of the trace and of what is beside it."""
         await self.catch_up(await self.end_of_trace())
+        await super().receive(text_data, bytes_data)
 
     async def catch_up(self, upto: int) -> None:
         while self.last < upto:

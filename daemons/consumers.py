@@ -63,8 +63,5 @@ class ProcessConsumer(Consumer):
         await self.send(json.dumps({"type": "process.changed", "process": self.process.pk}))
         metrics.note_push(message)
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """The page's heartbeat. There is no input here yet."""
-
     def end_of_output(self) -> int:
         return terminal.facts(self.process.run_dir).output_bytes

@@ -8,7 +8,7 @@ class DispatchConfig(AppConfig):
     def ready(self) -> None:
         from briefs import lifecycle, signals
         from daemons.services import processes
-        from dispatch import auto, gauges, machine, services, sessions, tools  # noqa: F401  some declare what they hold
+        from dispatch import auto, gauges, list_versions, machine, services, sessions, tools  # noqa: F401  some declare what they hold
         from worktrees import recalling
         from worktrees import services as worktrees
 

@@ -7,7 +7,7 @@ class WorktreesConfig(AppConfig):
 
     def ready(self) -> None:
         from briefs.services import projects
-        from worktrees import services, sessions, tools  # noqa: F401  some declare what they hold
+        from worktrees import list_versions, services, sessions, tools  # noqa: F401  some declare what they hold
 
         projects.check_repository(services.check_repository)
         projects.check_prefix(services.check_prefix)

@@ -28,6 +28,7 @@ function soon() {
 let connected = false;
 new Socket(() => board.dataset.boardLive, {
   message: data => { if (JSON.parse(data).type === "brief.changed") soon() },
+  behind: soon,
   state: open => {
     if (open && connected) soon(); // something may have changed while we were away
     connected ||= open;

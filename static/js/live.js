@@ -12,9 +12,9 @@ async function ask() {
   const before = part(), output = before.querySelector("[data-follow]");
   const atEnd = !output || output.scrollTop + output.clientHeight >= output.scrollHeight - 24, scrolled = output?.scrollTop;
   const open = new Map([...document.querySelectorAll(".page details[id]")].map(fold => [fold.id, fold.open]));
-  if (before.querySelector("details.menu[open]")) { asking = false; again = true; return soon(2000) } // somebody is at a form
+  if (before.querySelector("details.menu[open], details[open] form")) { asking = false; again = true; return soon(2000) } // somebody is at a form
   try {
-    await htmx.ajax("GET", location.pathname + location.search, { target: "#live", swap: "outerHTML" });
+    await htmx.ajax("GET", location.pathname + location.search, { target: "#live", select: "#live", swap: "outerHTML" });
     for (const [id, isOpen] of open) { const fold = document.getElementById(id); if (fold) fold.open = isOpen }
     const fresh = part().querySelector("[data-follow]");
     if (fresh) fresh.scrollTop = atEnd ? fresh.scrollHeight : scrolled;
@@ -31,7 +31,7 @@ function soon(pause = PAUSE) { timer ??= setTimeout(() => { timer = undefined; a
 
 if (part()?.dataset.live) {
   let opened = 0;
-  socket = new Socket(() => part().dataset.live, { message: () => soon(), state: open => { if (open && opened++) soon() } });
+  socket = new Socket(() => part().dataset.live, { message: () => soon(), behind: () => soon(), state: open => { if (open && opened++) soon() } });
   if (part().dataset.every) every = setInterval(() => { if (!document.hidden) soon() }, 1000 * part().dataset.every);
 }
 const output = document.querySelector("[data-follow]");

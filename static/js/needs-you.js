@@ -11,6 +11,7 @@ if (pill && !document.querySelector("[data-board-live]")) {
   const soon = () => { timer ??= setTimeout(ask, PAUSE) };
   new Socket(() => "/ws/board/", {
     message: data => { if (JSON.parse(data).type === "brief.changed") soon() },
+    behind: soon,
     state: open => { if (open && opened++) soon() },
   });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) soon() });

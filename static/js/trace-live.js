@@ -127,6 +127,7 @@ if (trace) {
   let opened = 0;
   const socket = new Socket(() => `${trace.dataset.traceLive}?after=${last}${filter}`, {
     message: data => data.startsWith("{") ? told(JSON.parse(data)) : add(data),
+    behind: changed,
     state: open => {
       pill.hidden = false;
       pill.textContent = open ? "live" : "reconnecting";

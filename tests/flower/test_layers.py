@@ -14,6 +14,7 @@ ROOMS = {"briefs", "transcripts", "daemons", "worktrees", "dispatch", "recall"}
 ROOF = "flower"
 # The floor imports no room, and every room may import it.
 FLOOR = {
+    "flower.changes",
     "flower.environment",
     "flower.errors",
     "flower.lifecycle",

@@ -1,0 +1,20 @@
+"""What the list of sessions shows (flower/changes.py)."""
+
+from __future__ import annotations
+
+from django.db.models import Count, Max, Sum
+
+from flower import changes
+from transcripts.models import Session, Taking
+
+
+@changes.source
+def sessions() -> object:
+    return Session.objects.aggregate(
+        Count("pk"), Sum("events"), Sum("outline_revision"), Count("brief"), Count("process"), Max("reviewed_at")
+    )
+
+
+@changes.source
+def takings() -> object:
+    return list(Taking.objects.order_by("pk").values_list())
