@@ -135,6 +135,38 @@ def test_a_moved_pointer_counts_as_lost_until_it_is_pushed(place: Place, library
     assert place.git("cat-file", "-t", sub, cwd=place.main / "libs/sub") == "commit"
 
 
+@pytest.mark.parametrize("how", ["on a branch", "changed", "elsewhere", "filter"])
+def test_a_submodule_of_main_that_somebody_works_in_is_left_alone(place: Place, library: Path, how: str) -> None:
+    sub = place.main / "libs/sub"
+    old = place.git("rev-parse", "main")
+    (sub / "s.txt").write_text("two\n")
+    place.commit("s2", sub)
+    new = place.commit("moved")
+    place.git("checkout", "-q", "--detach", "HEAD~1" if how != "elsewhere" else "HEAD", cwd=sub)
+    if how == "on a branch":
+        place.git("checkout", "-q", "-b", "mine", cwd=sub)
+    if how == "changed":
+        (sub / "s.txt").write_text("mine\n")
+    if how == "filter":
+        place.git("config", "filter.x.smudge", "false", cwd=sub)
+    before = (sub / "s.txt").read_text()
+    with place.repo.lock():
+        assert place.repo.bring_submodules_along(old, new) == []
+    assert (sub / "s.txt").read_text() == before
+
+
+def test_a_submodule_of_main_that_nobody_works_in_comes_along(place: Place, library: Path) -> None:
+    sub = place.main / "libs/sub"
+    old = place.git("rev-parse", "main")
+    (sub / "s.txt").write_text("two\n")
+    place.commit("s2", sub)
+    new = place.commit("moved")
+    place.git("checkout", "-q", "--detach", "HEAD~1", cwd=sub)
+    with place.repo.lock():
+        assert place.repo.bring_submodules_along(old, new) == ["libs/sub"]
+    assert place.git("status", "--porcelain") == ""
+
+
 def test_a_worktree_with_a_submodule_goes_and_what_it_held_is_kept(place: Place, library: Path) -> None:
     path = ready(place)
     sub = path / "libs/sub"

@@ -16,6 +16,8 @@ below them base, command (how git is run, and why not through GitPython), locks,
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from . import stale
 from .command import readable
 from .errors import Conflict, GitError, InTheWay, LockBusy, RefMoved
@@ -29,6 +31,14 @@ from .worktree import WorktreeEntry, WorktreeStatus
 
 class Repository(Refreshing, Merging, Inner):
     """One repository by its main checkout's path: everything that flower does with git."""
+
+    def refresh(self, branch: str, old: str, new: str, *, resuming: bool = False) -> Refresh:
+        done = super().refresh(branch, old, new, resuming=resuming)
+        if done != Refresh.NOT_CHECKED_OUT:
+            # MAIN's files are right by now. A submodule that cannot be brought along shows as changed, no more.
+            with suppress(GitError):
+                self.bring_submodules_along(old, new)
+        return done
 
 
 __all__ = [

@@ -181,6 +181,40 @@ class Submodules(Private):
         """Run git in a git folder without its files: a submodule's, or another repository's."""
         return self._git(*arguments, cwd=store, env={"GIT_DIR": str(store), **(env or {})}, **how)
 
+    # -- MAIN's own --------------------------------------------------------------------------------------------------
+
+    def bring_submodules_along(self, old: str, new: str) -> list[str]:
+        """Check out in MAIN the submodules whose pointer `old`..`new` moves; returns their paths. Needs the lock.
+
+        Only those that stand, detached and clean, where `old` has them, whose store has the commit already, and that
+        name no filter: everything else is left as it is, and git shows it as changed, as after a pull.
+        """
+        self._require_lock()
+        changed = self.changed_gitlinks(old, new)
+        before = self._gitlinks(old, list(changed)) if changed else {}
+        brought = []
+        for one in self.submodules(new) if before else []:
+            checkout = self.path / one.path
+            if one.path not in before or not self._stands_at(checkout, before[one.path]):
+                continue
+            if self._has(self.common_dir / "modules" / one.name, one.sha):
+                wanted = ("submodule", "--quiet", "update", "--checkout", "--no-fetch", "--", one.path)
+                self._git(*wanted, timeout=SLOW)
+                brought.append(one.path)
+        return brought
+
+    def _stands_at(self, checkout: Path, sha: str) -> bool:
+        if self._store_of(checkout) is None:
+            return False
+        filters = ("config", "--local", "--includes", "--name-only", "--get-regexp", r"^filter\.")
+        if self._git(*filters, cwd=checkout, ok=(0, 1)).text:
+            return False
+        if self._git("symbolic-ref", "-q", "HEAD", cwd=checkout, ok=(0, 1)).returncode == 0:
+            return False  # somebody works on a branch there
+        if self._commit_of("HEAD", cwd=checkout) != sha:
+            return False
+        return not self._git("status", "--porcelain", "--untracked-files=no", cwd=checkout, timeout=SLOW).text
+
     # -- made ready ------------------------------------------------------------------------------------------------
 
     def prepare_submodules(
