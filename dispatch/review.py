@@ -16,7 +16,7 @@ from worktrees import git
 from worktrees import services as worktrees
 
 # Refusals that the same merge would meet again, unless the gates, the main branch or the work changed.
-_STANDING: Final = frozenset({"gate", "main_rewritten"})
+_STANDING: Final = frozenset({"gate", "main_red", "main_rewritten"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,9 @@ class Review:
 
     @property
     def rework_first(self) -> bool:
-        """Whether a rework is what helps: the merge met a conflict, or was refused in a way that stands."""
-        return self.may_rework and (self.request.state == State.CONFLICTED or not self.may_merge)
+        """Whether a rework is what helps: the merge met a conflict, or was refused for what stands in the work."""
+        is_to_blame = self.request.failure_class != "main_red"  # then the main branch is to be mended, not the work
+        return self.may_rework and (self.request.state == State.CONFLICTED or (not self.may_merge and is_to_blame))
 
     @property
     def merge_again(self) -> bool:
@@ -58,8 +59,8 @@ def of(request: DispatchRequest, identity: Identity) -> Review | None:
 def merge_can_differ(request: DispatchRequest) -> bool:
     """Whether a merge of finished work could end in another way than the last try.
 
-    Always, unless a gate was red or the main branch was rewritten below the work: then only when the main branch moved
-    since, or the gates were edited. What git cannot say now counts as moved.
+    Always, unless a gate (or main itself) was red, or main was rewritten below the work: then only when the main
+    branch moved since, or the gates were edited. What git cannot say now counts as moved.
     """
     if request.failure_class not in _STANDING or request.project is None:
         return True

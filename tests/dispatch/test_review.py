@@ -124,3 +124,16 @@ def test_gates_that_answer_differently_can_be_run_again(project, finished, drive
     assert page.count(f'action="/dispatches/{finished.pk}/merge/"') == 1
     browser.post(f"/dispatches/{finished.pk}/merge/")
     assert drive(finished, "done").merge_sha
+
+
+def test_when_main_itself_is_red_neither_rework_nor_merge_comes_first(project, finished, drive):  # noqa: F811
+    """The work is not to blame; once the main branch moved, the merge is offered again."""
+    project.gates = ["test -e green"]
+    project.save()
+    merging.ask(finished, actor=operator())
+    drive(finished, "finished")
+    found = by_operator(finished)
+    assert finished.failure_class == "main_red"
+    assert (found.may_merge, found.may_run_again, found.rework_first) == (False, True, False)
+    git(project.path, "commit", "-q", "--allow-empty", "-m", "Moved on")
+    assert by_operator(finished).may_merge
