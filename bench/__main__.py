@@ -26,6 +26,7 @@ from bench import (
     review,
     segmenting,
     sockets,
+    texts,
     transcript,
     up,
 )
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "idle": idle.measure,
     "up": up.measure,
     "fuzz": fuzz.measure,
+    "texts": texts.measure,
 }
 
 

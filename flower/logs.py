@@ -26,7 +26,10 @@ HIDDEN: Final = "[redacted]"
 # Anybody may send the text: a pattern that begins with a run of characters begins only where the run does (a
 # look-behind, not \b), or a text such as "-a-a-a" would be read once for each of its letters.
 _BY_NAME: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
-    (re.compile(r"(?i)\b(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|token)?\s*)[^\s\"',;]+"), rf"\1{HIDDEN}"),
+    (
+        re.compile(r"(?i)\b(authorization[\"']?\s{0,99}[:=]\s{0,99}[\"']?(?:bearer|basic|token)?\s{0,99})[^\s\"',;]+"),
+        rf"\1{HIDDEN}",
+    ),
     (re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
     (re.compile(r"(/enter/)[A-Za-z0-9_-]+"), rf"\1{HIDDEN}"),
     (

@@ -6,6 +6,7 @@ What comes in was written by a model: any arguments are told somehow, nothing ra
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
@@ -19,6 +20,8 @@ from transcripts.events import Event, Status
 LINE: Final = 160  # characters of a summary
 DIFF_LINES: Final = 300  # shown of one call; the rest is counted
 COMPARED: Final = 250_000  # old lines x new lines that are compared; more are told as replaced
+PAIRS: Final = 10_000  # of equal lines among them: difflib looks at each up to as often as there are lines
+COMPARED_IN_ALL: Final = 1_000_000  # the same product, of all edits of one call
 CONTEXT: Final = 3
 RESULT_LINES: Final = 40
 RESULT_CHARACTERS: Final = 6_000
@@ -49,6 +52,7 @@ class Diff:
     added: int = 0
     deleted: int = 0
     left_out: int = 0
+    compared: int = 0  # old lines x new lines
 
     def keep(self, kind: str, text: str) -> None:
         self.added += kind == "added"
@@ -358,7 +362,7 @@ def _text(value: Any) -> str:
 
 def _compare(diff: Diff, old: str, new: str) -> None:
     before, after = _lines(old), _lines(new)
-    for tag, a, b, c, d in _changes(before, after):
+    for tag, a, b, c, d in _changes(diff, before, after):
         if tag == "equal":
             _quiet(diff, before[a:b], is_head=a == 0, is_tail=b == len(before))
             continue
@@ -368,7 +372,7 @@ def _compare(diff: Diff, old: str, new: str) -> None:
             diff.keep("added", line)
 
 
-def _changes(before: list[str], after: list[str]) -> list[tuple[str, int, int, int, int]]:
+def _changes(diff: Diff, before: list[str], after: list[str]) -> list[tuple[str, int, int, int, int]]:
     head = 0
     while head < min(len(before), len(after)) and before[head] == after[head]:
         head += 1
@@ -376,13 +380,20 @@ def _changes(before: list[str], after: list[str]) -> list[tuple[str, int, int, i
     while tail < min(len(before), len(after)) - head and before[-1 - tail] == after[-1 - tail]:
         tail += 1
     a, b = len(before) - tail, len(after) - tail
-    if (a - head) * (b - head) <= COMPARED:
+    size = (a - head) * (b - head)
+    diff.compared += size
+    if size <= COMPARED and diff.compared <= COMPARED_IN_ALL and _pairs(before[head:a], after[head:b]) <= PAIRS:
         middle = SequenceMatcher(None, before[head:a], after[head:b], autojunk=False).get_opcodes()
         inner = [(str(tag), i + head, j + head, k + head, m + head) for tag, i, j, k, m in middle]
     else:
         inner = [("replace", head, a, head, b)]
     ends = [("equal", 0, head, 0, head)] if head else []
     return [*ends, *inner, *([("equal", a, len(before), b, len(after))] if tail else [])]
+
+
+def _pairs(before: list[str], after: list[str]) -> int:
+    there = Counter(after)
+    return sum(count * there[line] for line, count in Counter(before).items())
 
 
 def _quiet(diff: Diff, lines: list[str], *, is_head: bool, is_tail: bool) -> None:

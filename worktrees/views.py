@@ -211,14 +211,20 @@ def branch_names(project: Project, targets: list[str]) -> dict[str, rooms.Named]
     }
 
 
-_AT_LINE: Final = re.compile(r":[0-9][0-9:-]*$")  # src/app.py:12
+_AT_LINE: Final = re.compile(r":[0-9]")  # src/app.py:12, src/app.py:12-30
+
+
+def _without_line(target: str) -> str:
+    """A path without the lines that are named behind it."""
+    found = _AT_LINE.search(target, len(target.rstrip("0123456789:-")))
+    return target[: found.start()] if found else target
 
 
 @rooms.names_in(Link.Kind.FILE)
 def file_names(project: Project, targets: list[str]) -> dict[str, rooms.Named]:
     """The repository of each file, as its main branch has them."""
     root = f"{project.root.rstrip('/')}/"
-    paths = {target: _AT_LINE.sub("", target.removeprefix(root)).removeprefix("./").rstrip("/") for target in targets}
+    paths = {target: _without_line(target.removeprefix(root)).removeprefix("./").rstrip("/") for target in targets}
     try:
         known = services.repository(project).has_paths(project.main_branch, list(paths.values()))
     except git.GitError:

@@ -275,3 +275,13 @@ def test_a_tick_is_known_by_its_bytes_and_whatever_is_unusual_is_parsed(line, is
 )
 def test_a_time_is_read_exactly_or_not_at_all(value, expected):
     assert milliseconds(value) == expected
+
+
+def test_what_the_client_put_into_a_prompt_is_left_out_however_it_is_nested():
+    from transcripts.adapters.claude import _inside, _without_asides
+
+    reminder = "<system-reminder>b</ide_x> c</system-reminder>"
+    said = f"Do <ide_opened>a</ide_opened> this \n{reminder}\n and <ide_x> that </ide_y>"
+    assert _without_asides(said) == "Do this\n and <ide_x> that </ide_y>"
+    assert _inside("<command-name> /go </command-name> x", "command-name") == "/go"
+    assert _inside("<command-name> /go", "command-name") is None

@@ -7,6 +7,7 @@ of parallel tools stand between them. File order is the order of the events; the
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import Any, Final
 
 from transcripts.adapters.adapter import OPEN_MESSAGES, Adapter, Parsed
@@ -51,14 +52,12 @@ CHAINS: Final = (
 )
 
 _INTERRUPTED: Final = "[Request interrupted by user"
-_SLASH: Final = re.compile(r"<command-name>\s*(.*?)\s*</command-name>", re.S)
-_ARGUMENTS: Final = re.compile(r"<command-args>\s*(.*?)\s*</command-args>", re.S)
 _SHELL: Final = re.compile(r"\s*<bash-input>(.*?)</bash-input>", re.S)
 _INJECTED: Final = re.compile(
     r"\s*(?:<(?:local-command-(?:stdout|stderr|caveat)|bash-(?:stdout|stderr)|task-notification|user-prompt-submit-hook"
     r"|user-memory-input)\b|Caveat: The messages below were generated|Base directory for this skill:)"
 )
-_ASIDE: Final = re.compile(r"\s*<(system-reminder|ide_[a-z_]+)>.*?</\1>", re.S)
+_ASIDE: Final = re.compile(r"<(/?)(system-reminder|ide_[a-z_]+)>")
 _SHELLS: Final = frozenset({"Bash", "BashOutput"})
 _STATES: Final = {"pending": Status.PENDING, "in_progress": Status.ACTIVE, "completed": Status.DONE}
 _PATHS: Final = {
@@ -366,7 +365,7 @@ class Claude(Adapter):
         elif said.startswith(_INTERRUPTED):
             self._give(record, Event(line, Kind.INTERRUPTION, "-", said, when, agent))
         elif not self._typed(line, record, said, when, agent):
-            asked = _ASIDE.sub("", said).strip() if "</" in said else said.strip()
+            asked = _without_asides(said).strip() if "</" in said else said.strip()
             if asked or pictures:
                 self._prompt(line, record, asked, pictures, when, agent)
             elif said.strip():
@@ -407,9 +406,8 @@ class Claude(Adapter):
 
     def _typed(self, line: int, record: Record, said: str, when: int | None, agent: str) -> bool:
         """A command of a person, or what the client answered to one. False: it is a prompt."""
-        if "<command-name>" in said[:2000] and (name := _SLASH.search(said)):
-            arguments = _ARGUMENTS.search(said)
-            shown = f"{name[1]} {arguments[1] if arguments else ''}".strip()
+        if "<command-name>" in said[:2000] and (name := _inside(said, "command-name")) is not None:
+            shown = f"{name} {_inside(said, 'command-args') or ''}".strip()
             self._give(record, Event(line, Kind.COMMAND, "-", shown, when, agent))
         elif shell := _SHELL.match(said):
             self._give(record, Event(line, Kind.COMMAND, "-", f"!{shell[1]}", when, agent, command=shell[1]))
@@ -506,3 +504,31 @@ class Claude(Adapter):
                     self._prompt(line, record, said, 0, at(record), agent)
         else:
             self.counts.unknown += 1
+
+
+def _inside(said: str, tag: str) -> str | None:
+    """What stands between the first ``<tag>`` and the next ``</tag>``. (An expression takes its length squared.)"""
+    begin = said.find(f"<{tag}>")
+    end = said.find(f"</{tag}>", begin) if begin >= 0 else -1
+    return said[begin + len(tag) + 2 : end].strip() if end >= 0 else None
+
+
+def _without_asides(said: str) -> str:
+    """A prompt without what the client put into it, and the blanks before that; each tag is looked at once."""
+    tags = list(_ASIDE.finditer(said))
+    ends: dict[str, deque[int]] = {}
+    for tag in tags:
+        if tag[1]:
+            ends.setdefault(tag[2], deque()).append(tag.end())
+    kept: list[str] = []
+    at = 0
+    for tag in tags:
+        own = ends.get(tag[2])
+        if tag[1] or tag.start() < at or own is None:
+            continue
+        while own and own[0] <= tag.start():
+            own.popleft()
+        if own:
+            kept.append(said[at : tag.start()].rstrip())
+            at = own[0]
+    return "".join([*kept, said[at:]])

@@ -58,10 +58,10 @@ _INJECTED: Final = re.compile(
     r"\s*(?:# AGENTS\.md instructions|<(?:environment_context|user_instructions|skill|turn_aborted"
     r"|subagent_notification|permissions instructions|collaboration_mode|model_switch|INSTRUCTIONS)\b)"
 )
-_SHELL_COMMAND: Final = re.compile(r"\s*<user_shell_command>.*?<command>\s*(.*?)\s*</command>", re.S)
+_SHELL_COMMAND: Final = re.compile(r"\s*<user_shell_command>")
 _REQUEST: Final = "## My request for Codex:"
 _PATCH: Final = "*** Begin Patch"
-_PATCHED: Final = re.compile(r"^\*\*\* (Add|Update|Delete) File: (.+?)\s*$(?:\n\*\*\* Move to: (.+?)\s*$)?", re.M)
+_PATCHED: Final = re.compile(r"^\*\*\* (Add|Update|Delete) File: (.+)$(?:\n\*\*\* Move to: (.+)$)?", re.M)
 _VERBS: Final = {"Add": Verb.WRITTEN, "Update": Verb.EDITED, "Delete": Verb.DELETED}
 _EXITED: Final = re.compile(r"(?:Process exited with code|Exit code:) (-?\d{1,6})\b")
 _SHELLS: Final = frozenset({"exec_command", "shell", "container.exec", "local_shell", "shell_command"})
@@ -295,8 +295,8 @@ class Codex(Adapter):
                 event.data["phase"] = phase
             if said:
                 self._give(event, record)
-        elif role == "user" and (shell := _SHELL_COMMAND.match(said)):
-            self._give(Event(line, Kind.COMMAND, "", f"!{shell[1]}", when, command=shell[1]), record)
+        elif role == "user" and (shell := _typed_command(said)) is not None:
+            self._give(Event(line, Kind.COMMAND, "", f"!{shell}", when, command=shell), record)
         elif role == "user" and not _INJECTED.match(said):
             self.asked = [line, stamp, said, when, images(content)]
         elif said:
@@ -459,8 +459,17 @@ def _command(given: Record) -> str:
 def _touches(patch: str) -> tuple[Touch, ...]:
     found = []
     for what, path, moved in _PATCHED.findall(patch):
+        path, moved = path.rstrip(), moved.rstrip()
         if moved:
             found += [Touch(path, Verb.DELETED), Touch(moved, Verb.WRITTEN)]
         else:
             found.append(Touch(path, _VERBS[what]))
     return tuple(found)
+
+
+def _typed_command(said: str) -> str | None:
+    """The shell command that a person typed; None for anything else."""
+    opened = _SHELL_COMMAND.match(said)
+    begin = said.find("<command>", opened.end()) if opened else -1
+    end = said.find("</command>", begin) if begin >= 0 else -1
+    return said[begin + len("<command>") : end].strip() if end >= 0 else None

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from transcripts.events import Event, Facts, Kind
 
+from .blanks import squeezed
 from .cut import cuts
 from .describe import described
 from .outline import HORIZON, OFFERED, CommitMade, FileWork, Line, Segment, Status, distinct_commits
@@ -39,6 +40,7 @@ def segment(events: Sequence[Event], facts: Facts | None = None, settled: Sequen
     """
     if not events:
         return []
+    events = squeezed(events)
     steps = steps_of(events)
     kept = _kept(events, steps, settled)
     start = next((i for i, step in enumerate(steps) if kept and step.first >= kept[-1].last), 0)

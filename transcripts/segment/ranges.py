@@ -6,6 +6,7 @@ from collections.abc import Container, Sequence
 
 from transcripts.events import Event, Kind
 
+from .blanks import squeezed
 from .describe import described
 from .outline import Segment
 from .steps import steps_of
@@ -29,6 +30,7 @@ def described_again(events: Sequence[Event], segments: Sequence[Segment], name: 
 
     None where the events have no such borders (any more). ``name``: the program's own name for the session.
     """
+    events = squeezed(events)
     steps = steps_of(events)
     begin = {step.first + 1: number for number, step in enumerate(steps)}
     end = {step.end: number + 1 for number, step in enumerate(steps)}

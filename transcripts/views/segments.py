@@ -47,7 +47,7 @@ WORDS: Final = {
     "next_steps": "next steps",
     "open_questions": "open questions",
 }
-_MAIL: Final = re.compile(r'<a href="mailto:[^>]*>(.*?)</a>', re.S)
+_MAIL: Final = re.compile(r'<a href="mailto:[^<>]*>([^<]*)</a>')
 _HAVE: Final = re.compile(r"([0-9]{1,15})(?:-([0-9]{1,15}))?\.([0-9]{1,9})")
 MOST_HAD: Final = 50_000  # segments that a page may say that it has
 

@@ -17,7 +17,9 @@ from transcripts.models import Segment
 Status = Segment.Status
 LEFT: Final = "Left unfinished"
 _CHECK: Final = re.compile(r"Get (?:the )?(\w+) to pass again\.")  # segment/following.py says so of a check that failed
-_PUSH: Final = re.compile(r"\bgit\b[^|;&\n]*\bpush\b")
+_PARTS: Final = re.compile(r"[|;&\n]")  # of a shell line
+_GIT: Final = re.compile(r"\bgit\b")
+_PUSH: Final = re.compile(r"\bpush\b")
 _ASIDE: Final = " snSx"  # events that are no turn of the person's or the agent's
 
 
@@ -86,8 +88,13 @@ def _interrupted(segment: Segment, own: str, command: Callable[[int], str]) -> R
         return None
     call = own.rfind("c", 0, at)
     during = command(segment.first + call) if call >= 0 and "a" not in own[call:at] else ""
-    what = "push interrupted" if _PUSH.search(during) else "interrupted by the person"
+    what = "push interrupted" if _is_push(during) else "interrupted by the person"
     return Reason(what, segment.first + at)
+
+
+def _is_push(command: str) -> bool:
+    parts = _PARTS.split(command)
+    return any((git := _GIT.search(part)) and _PUSH.search(part, git.end()) for part in parts)
 
 
 def _check(segment: Segment) -> Reason | None:
