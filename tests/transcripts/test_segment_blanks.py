@@ -10,7 +10,7 @@ from transcripts.segment.blanks import squeeze, squeezed
 
 
 def test_what_people_write_stays_as_it_is():
-    text = "def f():\n" + " " * 64 + "return 1\n\n\n"
+    text = "def f():\n" + " " * 63 + "return 1\n\n\n"
     event = Event(1, Kind.ANSWER, "k", text)
     assert squeeze(text) is text
     assert squeezed([event])[0] is event
