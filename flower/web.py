@@ -4,7 +4,8 @@
     python -m flower.web --bind 0.0.0.0 --port 8000   as a container does
 
 * **The socket outlives the process.** Who connects while web is being restarted waits in the kernel's queue for the
-  next one. On SIGTERM nothing more is accepted, and what is under way gets DRAIN_SECONDS to be answered.
+  next one. What was accepted dies with a process that is killed, hence no more is accepted than is worked on. On
+  SIGTERM nothing more is accepted, and what is under way gets DRAIN_SECONDS to be answered.
 * **A body stops at its limit in the protocol.** daphne alone collects a body of any length in a temporary file before
   it calls the application. Here the header Content-Length is judged when the headers are complete, and a body without
   one when it passes the limit: the application is called at once, without the rest, and answers 413.
@@ -39,6 +40,8 @@ from flower.toolbox import BODY_LIMIT
 reactor: Any = running_reactor  # its interface has more than its type says
 APPLICATION: Final = "flower.asgi:application"
 DRAIN_SECONDS: Final = 2.0
+AT_ONCE: Final = 16  # requests under way; while there are as many, new connections wait in the kernel,
+ADMIT_SECONDS: Final = 0.1  # but for one that is let in this often: requests that wait for a lock must not hold up all
 LINGER_SECONDS: Final = 1.0  # how long a refused sender is read from, so that it gets to read the answer
 FRAME_BURST: Final = 200  # frames that a websocket may send at once,
 FRAMES_A_SECOND: Final = 20.0  # and for how long: a person who types into a terminal stays below it
@@ -206,12 +209,11 @@ daphne.server.WebSocketFactory = RatedSocketFactory
 
 
 class WebServer(Server):
-    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
-        if (over := getattr(protocol, "over", None)) is not None:
-            scope["flower.body_over"] = over
-        return super().create_application(protocol, scope)
-
     """``descriptor``: a listening socket to serve instead of the endpoints."""
+
+    admitting: Any = None  # the call that lets one in, while no more are accepted
+    under_way = 0
+    is_stopping = False
 
     def __init__(self, *args: Any, descriptor: int | None = None, **kwargs: Any) -> None:
         super().__init__(*args, ready_callable=self.begin, **kwargs)
@@ -228,9 +230,50 @@ class WebServer(Server):
             self.listen_success(port)
         leave_pulse("web")
 
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        if (over := getattr(protocol, "over", None)) is not None:
+            scope["flower.body_over"] = over
+        queue = super().create_application(protocol, scope)
+        application = self.connections.get(protocol, {}).get("application_instance")
+        if scope["type"] == "http" and application is not None:
+            self.under_way += 1
+            application.add_done_callback(self.one_is_done)
+            self.pace()
+        return queue
+
+    def one_is_done(self, _application: object) -> None:
+        self.under_way -= 1
+        self.pace()
+
+    def pace(self) -> None:
+        """Accept, or leave who comes to the kernel's queue, as there is work."""
+        if self.is_stopping or (self.admitting is not None) == (self.under_way >= AT_ONCE):
+            return
+        if self.admitting is None:
+            for port in self.ports:
+                port.stopReading()
+            self.admitting = reactor.callLater(ADMIT_SECONDS, self.admit)
+        else:
+            self.admitting.cancel()
+            self.admitting = None
+            for port in self.ports:
+                port.startReading()
+
+    def admit(self) -> None:
+        self.admitting = reactor.callLater(ADMIT_SECONDS, self.admit)
+        for port in self.ports:
+            port.doRead()
+
     def listen_success(self, port: Any) -> None:
         super().listen_success(port)
         self.ports.append(port)
+        accept = port.doRead
+
+        def accept_one() -> None:
+            port.numberAccepts = 1  # Twisted would take a hundred before it has read from the first
+            accept()
+
+        port.doRead = accept_one
 
     def kill_all_applications(self) -> Any:
         """Called by the reactor when it is asked to stop, which waits for the answer."""
@@ -238,6 +281,9 @@ class WebServer(Server):
 
     async def drain(self) -> None:
         """Accept nothing more (the next process will), let requests end, then stop what is left: websockets, mostly."""
+        self.is_stopping = True
+        if self.admitting is not None:
+            self.admitting.cancel()
         for port in self.ports:
             port.stopListening()
         limit = time.monotonic() + DRAIN_SECONDS

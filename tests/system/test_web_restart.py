@@ -62,7 +62,7 @@ def test_nobody_is_refused_while_web_is_killed(flower: Flower):
     resets = counted.pop("reset", 0) + counted.pop("closed", 0)  # had been accepted by a process that was killed
     assert killed == KILLS
     assert counted == {"HTTP/1.1 200": SECONDS * A_SECOND - resets}
-    assert resets <= 5 * KILLS
+    assert resets <= 20 * KILLS  # web.AT_ONCE, and those that it was reading from; 0 to 3 a kill were seen
     until(flower.is_whole, "all processes work again")
 
 
