@@ -51,7 +51,7 @@ def measure(rounds: int = ROUNDS, calls: int = CALLS, many: int = MANY) -> list[
             _compare("page-earlier", "fifty earlier entries in the middle, to the newest", middle, near, rounds)
         )
         link.close()
-    return [*rows, spec()]
+    return [*rows, spec(), notes()]
 
 
 def _compare(
@@ -90,3 +90,27 @@ def spec(length: int = 30_000) -> Row:
     return Row(
         "page-spec", what, f"{spread.median:.2f} ms", f"{1000 * first:.0f} ms anew", spread, SPEC_LIMIT, unit="ms"
     )
+
+
+def notes(count: int = 50, rounds: int = ROUNDS) -> Row:
+    """The notes of a page that nobody has looked at: by a render process in one go, to the same parser in here."""
+    from flower import render_process, rendering
+
+    note = "Note {0}: the test `x{0}` passes, **done** for #12.\n\n- a\n- b\n\n"
+    texts = [note.format(number) * 3 for number in range(count)]
+
+    def timed(render: Callable[[], object]) -> Callable[[], float]:
+        def measured() -> float:
+            began = time.perf_counter()
+            render()
+            return time.perf_counter() - began
+
+        return measured
+
+    ours = timed(lambda: rendering.render(texts))
+    theirs = timed(lambda: [render_process.render(text) for text in texts])
+    pairs = list(in_turns(rounds, ours, theirs))
+    medians = [1000 * statistics.median(side) for side in zip(*pairs, strict=True)]
+    ratio = Spread.of([one / other for one, other in pairs])
+    what = f"{count} notes in a render process, to the same parser in this one"
+    return Row("page-notes", what, f"{medians[0]:.1f} ms", f"{medians[1]:.1f} ms", ratio, None)
