@@ -31,6 +31,7 @@ SECONDS: Final = 0.5
 TIMES, MORE = 20, 64 * 1024
 # Characters of a text that the patterns of a module are tried with: what its callers hand them at most, or much.
 SIZES: Final = {
+    "transcripts.adapters.records._AMENDING": 2_000,  # records.COMMAND
     "transcripts.segment": 4_000,  # a command is read to 4,000 characters; of an answer each sentence by itself
     "transcripts.wording": 10_000,
     "": 60_000,

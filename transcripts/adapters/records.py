@@ -28,6 +28,7 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff\x00]")
 _ESCAPE: Final = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _COMMIT: Final = re.compile(r"^[ \t]*\[([^\[\]\n]{1,200}?) ?\b([0-9a-f]{7,40})\] (\S[^\n]*)", re.M)
 _COMMITTING: Final = re.compile(r"\b(?:commit|cherry-pick|revert|merge|rebase|am|pull)\b")
+COMMAND: Final = 2_000  # characters of a command that are read for what it does: the pattern takes a length cubed
 _AMENDING: Final = re.compile(r"\bgit\b[^;&|\n]*\bcommit\b[^;&|\n]*\s--amend\b")
 _EXIT: Final = re.compile(r"(?:Error: )?Exit code:? (-?\d{1,6})\b")
 
@@ -176,7 +177,7 @@ def commits_in(output: str, command: str | None) -> tuple[Commit, ...]:
     """
     if "] " not in output or (command is not None and not _COMMITTING.search(command)):
         return ()
-    amends = command is not None and bool(_AMENDING.search(command))
+    amends = command is not None and bool(_AMENDING.search(command[:COMMAND]))
     found = {sha: Commit(sha, subject.strip()[:500], amends) for _, sha, subject in _COMMIT.findall(output)}
     return tuple(found.values())
 
