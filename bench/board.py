@@ -59,6 +59,7 @@ FILL = """
 import datetime, itertools
 from django.utils import timezone
 from briefs.models import Actor, Brief, Dependency, Project, Question, TraceEntry
+from briefs.services import searching
 from dispatch.models import DispatchRequest
 
 count, entries = {count}, {entries}
@@ -93,7 +94,8 @@ def request(number):
         brief_id=number, project=project, branch=f"flower/{{number}}", created_by=actor, state=state, only_active=active
     )
 
-Brief.objects.bulk_create(map(brief, numbers), batch_size=200)
+made = Brief.objects.bulk_create(map(brief, numbers), batch_size=200)
+searching.keep_all(made)
 rows = (entry(number, seq) for number in numbers for seq in range(1, entries + 1))
 while batch := list(itertools.islice(rows, 2000)):
     TraceEntry.objects.bulk_create(batch)

@@ -9,6 +9,7 @@ from briefs.models.proposal import Proposal
 from briefs.models.question import Question
 from briefs.models.refinement import Refinement
 from briefs.models.relation import Dependency, GraphLock
+from briefs.models.search_text import SearchText
 from briefs.models.throttle import LoginThrottle
 from briefs.models.trace import TraceEntry
 from briefs.models.view import SavedView
@@ -29,6 +30,7 @@ __all__ = [
     "Question",
     "Refinement",
     "SavedView",
+    "SearchText",
     "Token",
     "TraceEntry",
 ]

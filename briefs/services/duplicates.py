@@ -84,7 +84,7 @@ def search(identity: Identity, text: str, *, project: Project | None = None, lim
         words |= Q(title__icontains=_stem(word))
     rows = recall.visible(identity).filter(words).exclude(status__in=TERMINAL)
     if project is not None:
-        rows = rows.filter(project=project)
+        rows = rows.filter(Q(project=project) | Q(project=None))  # a thought that nobody placed yet may be the same
     found = [
         (pk, title, state, _words(title)) for pk, title, state in rows.values_list("pk", "title", "status")[:CANDIDATES]
     ]

@@ -15,6 +15,7 @@ from django.db.models import Q
 from briefs.identity import Identity
 from briefs.models import Brief, Dependency, Link, Participant, Project, Question, TraceEntry
 from briefs.models.brief import TERMINAL, Status
+from briefs.services import searching
 from flower.errors import Invalid
 from flower.prepared import Prepared
 from flower.toolbox import ANSWER_BUDGET
@@ -290,7 +291,7 @@ def briefs_payload(
     if epic is not None:
         filters &= Q(parent=epic)
     if query:
-        filters &= Q(title__icontains=query) | Q(spec__icontains=query)
+        filters &= searching.said(query) | searching.numbered(query)
     if dispatchable:
         filters &= Q(status__in=[Status.IDEA, Status.REFINING, Status.PLANNED], is_blocked=False)
     if cursor:

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from briefs.identity import Identity
 from briefs.models import Actor, Brief, Participant
+from briefs.services import searching
 from briefs.services.recall import visible
 from flower import markdown
 
@@ -63,7 +64,7 @@ def offers(identity: Identity, brief: Brief, typed: str) -> list[Offer]:
 
 
 def _briefs(identity: Identity, brief: Brief, typed: str) -> list[Offer]:
-    named = Q(title__icontains=typed)
+    named = searching.in_titles(typed) if typed else Q()
     if typed.isascii() and typed.isdigit() and len(typed) < 10:
         named |= Q(pk=int(typed))
     rows = visible(identity).exclude(pk=brief.pk).filter(named).order_by("-updated_at")

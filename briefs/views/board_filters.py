@@ -13,12 +13,11 @@ from django.urls import reverse
 from briefs.identity import Identity
 from briefs.models import Brief, Participant, Project, Proposal, Question
 from briefs.models.brief import TERMINAL, BriefQuerySet, Status
+from briefs.services import searching
 from briefs.services.recall import visible
 from briefs.views import rooms
 
 DISPATCHABLE: Final = (Status.IDEA, Status.REFINING, Status.PLANNED)
-SPOKEN: Final = 3  # so many characters are looked for in specs, too; fewer stand in nearly all of them
-FOUND: Final = 200  # briefs that are found by their specs at most
 # How a list may be sorted: name -> (words, order). Briefs are numbered as they come, so the oldest have the smallest
 # numbers, and both orders read an index from its end.
 SORTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
@@ -144,7 +143,7 @@ class Filters:
         return SORTS[self.sort][1]
 
     def said_in_specs(self, identity: Identity) -> Q:
-        return in_specs(self.text, identity) if self.text else Q(pk__in=[])
+        return searching.in_specs(self.text, visible(identity)) if self.text else Q(pk__in=[])
 
     def apply(self, rows: BriefQuerySet, identity: Identity, said: Q) -> BriefQuerySet:
         """All filters but the status, since the board counts by status. ``said``: what ``said_in_specs`` found."""
@@ -166,7 +165,7 @@ class Filters:
             rows = rows.filter(status__in=DISPATCHABLE, project__isnull=False).exclude(rooms.held_by_somebody())
             rows = rows.unblocked()
         if self.text:
-            rows = rows.filter(Q(title__icontains=self.text) | _numbered(self.text) | said)
+            rows = rows.filter(searching.in_titles(self.text) | searching.numbered(self.text) | said)
         return rows
 
 
@@ -181,19 +180,6 @@ def needs_a_person() -> Q:
 def waiting_for_a_person(identity: Identity) -> BriefQuerySet:
     rows: BriefQuerySet = visible(identity).filter(needs_a_person())
     return rows
-
-
-def in_specs(text: str, identity: Identity, limit: int = FOUND) -> Q:
-    """The briefs whose specs say it: the ones that changed last, looked for once and not by each count and group."""
-    if len(text) < SPOKEN:
-        return Q(pk__in=[])
-    rows = visible(identity).filter(spec__icontains=text).order_by("-updated_at")
-    return Q(pk__in=list(rows.values_list("pk", flat=True)[:limit]))
-
-
-def _numbered(text: str) -> Q:
-    number = text.removeprefix("#")
-    return Q(pk=int(number)) if number.isascii() and number.isdigit() and len(number) < 12 else Q(pk__in=[])
 
 
 def _text(get: QueryDict, name: str) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.db.models import Q
 from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
 from briefs.models import SavedView
 from briefs.models.brief import BriefQuerySet
+from briefs.services import searching
 from briefs.services.recall import visible
-from briefs.views.board_filters import in_specs
 from briefs.views.door import Request, show
 
 MOST: Final = 8
@@ -25,7 +24,7 @@ def palette(request: Request) -> HttpResponse:
     views = SavedView.objects.filter(actor=request.identity.actor, name__icontains=text)[:MOST] if text else []
     briefs = list(rows.only("title", "status")[:MOST])
     if len(briefs) < MOST and text:
-        said = visible(request.identity).filter(in_specs(text, request.identity, MOST))
+        said = visible(request.identity).filter(searching.in_specs(text, visible(request.identity), MOST))
         more = said.exclude(pk__in=[brief.pk for brief in briefs]).order_by("-updated_at", "-pk")
         briefs += list(more.only("title", "status")[: MOST - len(briefs)])
     exact = text.removeprefix("#")
@@ -34,10 +33,4 @@ def palette(request: Request) -> HttpResponse:
 
 
 def _matching(rows: BriefQuerySet, text: str) -> BriefQuerySet:
-    words = Q()
-    for word in text.split():
-        words &= Q(title__icontains=word)
-    number = text.removeprefix("#")
-    if number.isascii() and number.isdigit() and len(number) < 12:
-        words |= Q(pk=int(number))
-    return rows.filter(words)
+    return rows.filter(searching.in_titles(text) | searching.numbered(text)) if text else rows

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from briefs.forms import read
 from briefs.models import Brief
-from briefs.services import recall, relations
+from briefs.services import recall, relations, searching
 from briefs.views.brief import act, show_brief
 from briefs.views.door import Refused, Request, show
 from flower.errors import Invalid, Refusal
@@ -82,11 +82,8 @@ def find(request: Request) -> HttpResponse:
     if but is not None:
         rows = rows.exclude(pk=but)
     number = recall.number_in(text)
-    if number is not None:
-        rows = rows.filter(Q(pk=number) | Q(title__icontains=text.lstrip("#")))
-    else:
-        for word in text.split()[:6]:
-            rows = rows.filter(title__icontains=word)
+    named = searching.in_titles(text) if text else Q()
+    rows = rows.filter(named | Q(pk=number) if number is not None else named)
     shown = list(rows[:FOUND]) if text else []
     exact = [row for row in shown if row.pk == number]
     shown = exact + [row for row in shown if row.pk != number]
