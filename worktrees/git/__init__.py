@@ -20,7 +20,7 @@ from contextlib import suppress
 
 from . import stale
 from .command import readable
-from .errors import Conflict, GitError, InTheWay, LockBusy, RefMoved
+from .errors import Conflict, FilterNotAllowed, GitError, InTheWay, LockBusy, RefMoved
 from .history import ChangedFile, Commit
 from .inner import Inner, InnerCapture, InnerRepository
 from .merge import MergeResult, Merging
@@ -45,6 +45,7 @@ __all__ = [
     "ChangedFile",
     "Commit",
     "Conflict",
+    "FilterNotAllowed",
     "GitError",
     "InTheWay",
     "InnerCapture",

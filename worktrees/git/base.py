@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flower.refnames import why_no_branch
 
-from . import command, locks
+from . import command, locks, programs
 from .command import OUTPUT_LIMIT, QUICK, Output
 from .errors import GitError
 
@@ -24,12 +24,20 @@ class Base:
     """One repository, named by the path of its main checkout. Making one runs nothing and checks nothing.
 
     `lock_folder` holds the host-wide limits (two fills at once); by default a private folder under the
-    temporary directory. All processes of one host must use the same.
+    temporary directory. All processes of one host must use the same. `allowed` are the commands of filters and merge
+    drivers that may run here, by configuration key (programs.py).
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, lock_folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        lock_folder: Path | None = None,
+        allowed: Mapping[str, str] | None = None,
+    ) -> None:
         self.path = Path(path).absolute()
         self.lock_folder = lock_folder
+        self.allowed = dict(allowed or {})
         self._locked = threading.local()
 
     def __repr__(self) -> str:
@@ -93,7 +101,12 @@ class Base:
             ok=ok,
             limit=limit,
             cut=cut,
+            allowed=self.allowed,
         )
+
+    def configured_programs(self) -> dict[str, str]:
+        """The commands of filters and merge drivers that the configuration names, by key ("filter.x.clean")."""
+        return programs.found(self.path, lambda cwd, arguments: self._git(*arguments, cwd=cwd).stdout)
 
     def resolve(self, ref: str) -> str:
         """The full commit id of a branch, tag, commit or expression such as `main~2`.

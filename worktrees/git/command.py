@@ -8,6 +8,7 @@ instead (`git.Actor`, its error base) and is the independent reader in the tests
 
 - argv lists only, never a shell string; paths and names come after `--` or `--end-of-options`.
 - Hooks and fsmonitor are off: flower's plumbing is not a person's commit. gc is off: it would outlive us.
+- Of the filters and merge drivers that configuration names only those run that an operator allowed (programs.py).
 - git runs in a session of its own, so that Ctrl-C on the server does not stop it half-way, and so that its filters
   die with it. It is asked to stop (SIGTERM: git removes its lock files) before it is killed.
 - git never looks for a repository above the given folder: a worktree whose `.git` is gone must not become MAIN.
@@ -28,7 +29,8 @@ from typing import IO
 
 from flower.environment import clean_environment
 
-from .errors import GitError
+from . import programs
+from .errors import FilterNotAllowed, GitError
 
 QUICK = 60.0  # seconds: plumbing
 SLOW = 600.0  # seconds: whatever writes a whole tree
@@ -54,6 +56,7 @@ _CONFIG = (
     "i18n.logOutputEncoding=UTF-8",
     "i18n.commitEncoding=UTF-8",
     "submodule.recurse=false",
+    "protocol.ext.allow=never",
 )
 
 
@@ -95,12 +98,14 @@ def run(
     limit: int = OUTPUT_LIMIT,
     cut: bool = False,
     look_above: bool = False,
+    allowed: Mapping[str, str] | None = None,
 ) -> Output:
     """Run `git <arguments>` in `cwd` and return what it said.
 
     `fds` are handed to git (locks); `env` and `config` ("name=value") are added; `timeout` is in seconds; exit
     codes outside `ok` raise GitError. More than `limit` bytes of output is an error, unless `cut`: then git is
-    stopped there. `look_above` lets git search the folders above `cwd` for a repository.
+    stopped there. `look_above` lets git search the folders above `cwd` for a repository. `allowed` are the commands of
+    filters and merge drivers that may run, by configuration key (programs.py).
     """
     argv = ["git", "--literal-pathspecs"]
     for setting in (*_CONFIG, *config):
@@ -109,6 +114,9 @@ def run(
     if not cwd.is_dir():
         raise GitError(f"{cwd} is not a folder", argv=argv)
     environment = _environment(None if look_above else cwd, env or {})
+    if programs.concerns(arguments):
+        found = programs.overrides(arguments, cwd, allowed or {}, _asking(cwd, env or {}))
+        environment["GIT_CONFIG_PARAMETERS"] = programs.parameters(found)
     try:
         process = subprocess.Popen(
             argv,
@@ -143,8 +151,19 @@ def run(
     return output
 
 
+def _asking(cwd: Path, env: Mapping[str, str]) -> programs.Ask:
+    """How programs.py looks at configuration: as the call itself, but in a submodule not by the caller's index."""
+
+    def ask(folder: Path, arguments: Sequence[str]) -> bytes:
+        return run(arguments, cwd=folder, env=env if folder == cwd else None, ok=(0, 1, 128)).stdout
+
+    return ask
+
+
 def failure(command: str, argv: Sequence[str], output: Output) -> GitError:
     """The GitError for a command that ended with an unexpected status."""
+    if name := programs.refused_filter(output.stderr):
+        return FilterNotAllowed(name, argv=argv, returncode=output.returncode, stderr=output.stderr)
     lines = [line.strip() for line in output.stderr.splitlines() if line.strip() and not line.startswith("hint:")]
     loud = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-3:]
     said = "; ".join(line.removeprefix("fatal:").removeprefix("error:").strip() for line in loud[:5])

@@ -31,6 +31,20 @@ class GitError(GitPythonError):
         return f"{self.message[:1].upper()}{self.message[1:]}".rstrip(".") + "."
 
 
+class FilterNotAllowed(GitError):
+    """Files pass through a filter that git may not run here, or that has failed. `filter` is its name."""
+
+    def __init__(self, name: str, *, argv: Sequence[str] = (), returncode: int | None = None, stderr: str = "") -> None:
+        self.filter = name
+        super().__init__(
+            f"files of this repository pass through the git filter '{name}', which did not run: either it is not "
+            "allowed (an operator allows it on the project page, at Programs that git may run) or its program failed",
+            argv=argv,
+            returncode=returncode,
+            stderr=stderr,
+        )
+
+
 class LockBusy(GitError):
     """Somebody else held a lock for the whole time that we were ready to wait."""
 
