@@ -7,6 +7,7 @@ by an ``/enter/CODE`` link, so nobody can lock an operator out for good.
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
@@ -83,7 +84,9 @@ def _blocked_until(kind: str, attempts: int, now: datetime) -> datetime | None:
 
 
 def _key(kind: str, value: str) -> str:
-    return sha256(f"{kind}:{value.casefold()}".encode("utf-8", "surrogatepass")).hexdigest()
+    """What is counted is what the form makes of a name (NFKC), and what databases that ignore case make of that."""
+    meant = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value.strip()).casefold()).strip()
+    return sha256(f"{kind}:{meant}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _spelled(seconds: int) -> str:

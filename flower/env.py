@@ -75,6 +75,14 @@ class Environment:
         return f"redis+socket://{url.removeprefix('unix://')}" if url.startswith("unix://") else url
 
     @property
+    def cookie_suffix(self) -> str:
+        """What tells this flower's cookies from those of another one on the same host: browsers ignore ports there.
+
+        The port that people type, where `FLOWER_PUBLIC_URL` has one, else the one that is listened on.
+        """
+        return str(urlsplit(self.public_url).port or self.port)
+
+    @property
     def origin(self) -> str:
         """``http://HOST:PORT`` of the web process itself, as this machine reaches it."""
         return f"http://{_url_host(self.host)}:{self.port}"

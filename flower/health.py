@@ -99,10 +99,12 @@ CHECKS: Final[dict[str, Callable[[], None]]] = {
 @require_safe
 def prometheus(request: HttpRequest) -> HttpResponse:
     """Prometheus's text format, for a login or a token of scope operator or readonly (flower/middleware.py)."""
-    return HttpResponse(metrics.exposition(), content_type=metrics.CONTENT_TYPE)
+    project = request.identity.project  # type: ignore[attr-defined]
+    return HttpResponse(metrics.exposition(project), content_type=metrics.CONTENT_TYPE)
 
 
 @metrics.gauge_source("flower_briefs", "Briefs by status.", ["status"])
-def briefs_by_status() -> metrics.Rows:
-    rows = Brief.objects.order_by().values_list("status").annotate(Count("pk"))
+def briefs_by_status(project: int | None) -> metrics.Rows:
+    briefs = Brief.objects.all() if project is None else Brief.objects.filter(project=project)
+    rows = briefs.order_by().values_list("status").annotate(Count("pk"))
     return [((status,), number) for status, number in rows]

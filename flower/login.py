@@ -12,11 +12,13 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, QueryDict
+from django.middleware.csrf import CsrfViewMiddleware, RejectRequest, get_token
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
 from briefs import throttle
@@ -59,20 +61,55 @@ def address_of(request: HttpRequest) -> str:
 
 @login_not_required
 @never_cache
-@require_http_methods(["GET"])  # not HEAD: mail and chat programs look at a link before its reader does
+@csrf_exempt  # the code is the secret; _is_from_here keeps other sites' forms out
+@require_http_methods(["GET", "HEAD", "POST"])
 def enter(request: HttpRequest, code: str) -> HttpResponseBase:
-    """Log this browser in with a one-time code. The session is a new one, whatever the browser brought."""
-    if "prefetch" in request.headers.get("Sec-Purpose", request.headers.get("Purpose", "")):
-        return HttpResponse(status=204)
+    """A one-time link. Looking at it shows a button, however often: mail and chat programs open links before their
+    readers do. Its POST uses the code up and logs this browser in, in a new session, whatever the browser brought."""
+    response = _enter(request, code)
+    response.headers["Referrer-Policy"] = "no-referrer"  # the address holds the code
+    return response
+
+
+def _enter(request: HttpRequest, code: str) -> HttpResponseBase:
     try:
-        user = user_of(actors.redeem_entry_code(code))
+        actor = actors.actor_of_entry_code(code)
     except Unauthenticated as refusal:
         return show_refusal(request, refusal)
-    if not user.is_active:
-        return show_refusal(request, Forbidden(f"The account {user.get_username()} is switched off."))
+    if actor.kind != Actor.Kind.OPERATOR:
+        return show_refusal(request, Forbidden(f"{actor.ref} is no operator; only people log in."))
+    if actor.user is not None and not actor.user.is_active:
+        return show_refusal(request, Forbidden(f"The account {actor.user.get_username()} is switched off."))
+    if request.method != "POST":
+        get_token(request)  # sets the cookie
+        return render(request, "registration/enter.html", {"actor": actor})
+    if not _is_from_here(request):
+        return show_refusal(request, Forbidden("Another site sent this form; open the link and press its button."))
+    try:
+        user = user_of(actors.redeem_entry_code(code))
+    except Unauthenticated as refusal:  # somebody was quicker
+        return show_refusal(request, refusal)
     request.session.flush()
     login(request, user, backend=BACKEND)
     return redirect(settings.LOGIN_REDIRECT_URL)
+
+
+def _is_from_here(request: HttpRequest) -> bool:
+    """Whether a form was sent by our own page, or by no page at all (curl).
+
+    Browsers send no referrer from that page, and therefore ``Origin: null``; where they do not say that it was the same
+    site (they do over TLS and on this machine), the token of the form has to.
+    """
+    if site := request.headers.get("Sec-Fetch-Site"):
+        return site in {"same-origin", "none"}
+    origin = request.headers.get("Origin")
+    if origin is None or origin == f"{request.scheme}://{request.get_host()}":
+        return True
+    try:
+        CsrfViewMiddleware(lambda _: HttpResponse())._check_token(request)  # type: ignore[attr-defined]
+    except RejectRequest:
+        return False
+    return origin == "null"
 
 
 def user_of(actor: Actor) -> User:
@@ -107,4 +144,8 @@ def admin_login(request: HttpRequest) -> HttpResponseBase:
         back = reverse("admin:index")
     if request.user.is_authenticated and not request.user.is_staff:
         return show_refusal(request, Forbidden("Your account may not use the admin."))
-    return redirect(f"{reverse('login')}?next={back}" if not request.user.is_authenticated else back)
+    if request.user.is_authenticated:
+        return redirect(back)
+    query = QueryDict(mutable=True)
+    query["next"] = back
+    return redirect(f"{reverse('login')}?{query.urlencode(safe='/')}")

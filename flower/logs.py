@@ -35,7 +35,7 @@ _BY_NAME: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (
         re.compile(
             r"(?i)((?<![\w-])[\w-]*(?:password|passwd|secret|api[_-]?key|access[_-]?token|csrfmiddlewaretoken|"
-            r"flower_session|flower_csrf|sessionid)[\"']?\s*[:=]\s*[\"']?)(?!\[redacted\])[^\s\"'&;,}]+"
+            r"flower_session(?:_\d+)?|flower_csrf(?:_\d+)?|sessionid)[\"']?\s*[:=]\s*[\"']?)(?!\[redacted\])[^\s\"'&;,}]+"
         ),
         rf"\1{HIDDEN}",
     ),

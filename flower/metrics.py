@@ -3,9 +3,11 @@
 This module is floor: it imports no app. An app counts with the names below and offers gauges of its own rows:
 
     @metrics.gauge_source("flower_dispatch_requests", "Dispatch requests by state.", ["state"])
-    def by_state() -> Iterable[tuple[Sequence[str], float]]:
+    def by_state(project: int | None) -> Iterable[tuple[Sequence[str], float]]:
         return [((row["state"],), row["n"]) for row in …]
 
+``project`` is the one that the asker's token is limited to: its rows only are counted. Such an asker gets these gauges
+and none of the process's own counters, which know no projects.
 Sources run on the thread of the request for ``/metrics``; one that fails is left out and logged, the others stand.
 """
 
@@ -45,7 +47,7 @@ push_seconds = Histogram(
 websockets = Gauge("flower_websockets", "Open websockets.", registry=registry)
 
 Rows = Iterable[tuple[Sequence[str], float]]
-Read = Callable[[], Rows]
+Read = Callable[[int | None], Rows]
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,15 @@ def gauge_source(name: str, help: str, labels: Sequence[str] = ()) -> Callable[[
     return register
 
 
+@dataclass(frozen=True)
 class _Sources(Collector):
+    project: int | None = None
+
     def collect(self) -> Iterator[GaugeMetricFamily]:
         for source in list(_sources.values()):
             family = GaugeMetricFamily(source.name, source.help, labels=list(source.labels))
             try:
-                for values, number in source.read():
+                for values, number in source.read(self.project):
                     family.add_metric([str(value) for value in values], number)
             except Exception:
                 log.exception("a gauge could not be read", gauge=source.name)
@@ -85,9 +90,13 @@ class _Sources(Collector):
 registry.register(_Sources())
 
 
-def exposition() -> bytes:
-    """Everything in Prometheus's text format."""
-    return generate_latest(registry)
+def exposition(project: int | None = None) -> bytes:
+    """Everything in Prometheus's text format; for one project its gauges only."""
+    if project is None:
+        return generate_latest(registry)
+    limited = CollectorRegistry()
+    limited.register(_Sources(project))
+    return generate_latest(limited)
 
 
 @contextmanager

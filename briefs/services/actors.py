@@ -186,12 +186,21 @@ def issue_entry_code(actor: Actor) -> str:
     return code
 
 
+def actor_of_entry_code(code: str) -> Actor:
+    """Whom a code would log in; it stays as good as it was. Raises Unauthenticated."""
+    live = EntryCode.objects.filter(digest=digest(code), used_at=None, expires_at__gt=timezone.now())
+    if (found := live.select_related("actor__user").first()) is None:
+        raise Unauthenticated(_SPENT)
+    return found.actor
+
+
+_SPENT: Final = "This link was used already or is too old; start `make up` again for a new one, or log in."
+
+
 def redeem_entry_code(code: str) -> Actor:
     """Use a code up. Exactly one of several racing browsers gets in. Raises Unauthenticated."""
     now = timezone.now()
     live = EntryCode.objects.filter(digest=digest(code), used_at=None, expires_at__gt=now)
     if live.update(used_at=now) != 1:
-        raise Unauthenticated(
-            "This link was used already or is too old; start `make up` again for a new one, or log in."
-        )
+        raise Unauthenticated(_SPENT)
     return EntryCode.objects.select_related("actor__user").get(digest=digest(code)).actor

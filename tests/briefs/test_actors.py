@@ -131,7 +131,7 @@ def test_login_link_prints_a_link_that_works_once(client, operator, person, sett
     out = StringIO()
     call_command("login_link", stdout=out)
     address = out.getvalue().strip().removeprefix(settings.FLOWER.public_url)
-    assert client.get(address).status_code == 302
+    assert client.post(address).status_code == 302
     assert client.get("/briefs/").status_code == 200
     assert Client().get(address).status_code == 401
     with pytest.raises(CommandError, match="no operator 'operator:nobody'"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.conftest import _code
+from tests.e2e.conftest import _code, log_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 expect.set_options(timeout=20_000)  # agents are started meanwhile, on a machine that may be busy
@@ -148,9 +148,7 @@ def test_all_of_it_works_without_javascript(chromium: Browser, flower, token, ma
     context = chromium.new_context(java_script_enabled=False, base_url=flower.url)
     page = context.new_page()
     page.set_default_timeout(20_000)
-    page.goto(f"/enter/{_code(flower)}")
-    if page.get_by_role("button").count() and "/enter/" in page.url:
-        page.get_by_role("button").first.click()
+    log_in(page, _code(flower))
     page.goto("/briefs/")
     page.get_by_label("Capture a thought").fill("Without a script")
     page.get_by_role("button", name="Capture", exact=False).first.click()

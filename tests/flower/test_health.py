@@ -8,7 +8,11 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from briefs.models import Token
+from briefs.services import actors
+from dispatch import services
 from flower import health, logs, metrics
+from tests.factories import make_brief, make_project, operator
 from tests.web import WebProcess
 
 
@@ -82,13 +86,30 @@ def test_metrics_need_a_login_or_a_token(client, browser, operator_token, agent_
         assert b"# TYPE flower_http_requests_total counter" in answer.content
 
 
+def test_a_token_of_one_project_sees_the_numbers_of_that_project(client, db, tmp_path):
+    mine, other = (make_project(tmp_path / name, slug=name) for name in ("mine", "other"))
+    make_brief("One", mine)
+    for title in ("Two", "Three"):
+        services.dispatch(make_brief(title, other), actor=operator())
+    secret = actors.issue_token(operator(), Token.Scope.READONLY, project=mine)[0]
+    limited = client.get("/metrics", headers={"Authorization": f"Bearer {secret}"}).content.decode()
+    whole = metrics.exposition().decode()
+    values = {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in limited.splitlines() if line[0] != "#"
+    }
+    assert sum(value for name, value in values.items() if name.startswith("flower_briefs{")) == 1
+    assert sum(value for name, value in values.items() if name.startswith("flower_dispatch_requests{")) == 0
+    assert 'flower_dispatch_requests{state="queued"} 2.0' in whole
+    assert "flower_http_requests" in whole and "flower_http_requests" not in limited  # of the process, for all projects
+
+
 def test_an_app_offers_gauges_and_a_broken_one_spoils_none(sources, caplog):
     @metrics.gauge_source("flower_test_things", "Things by state.", ["state"])
-    def things() -> metrics.Rows:
+    def things(project: int | None) -> metrics.Rows:
         return [(("queued",), 3), (("running",), 1)]
 
     @metrics.gauge_source("flower_test_broken", "Broken.")
-    def broken() -> metrics.Rows:
+    def broken(project: int | None) -> metrics.Rows:
         raise RuntimeError("no such table")
 
     text = metrics.exposition().decode()

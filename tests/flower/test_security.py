@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import sys
 import threading
 from datetime import timedelta
@@ -25,7 +26,7 @@ from briefs import throttle, trace
 from briefs.models import Actor, Token, TraceEntry
 from briefs.models.throttle import LoginThrottle
 from briefs.services import actors
-from flower import login, logs, routing
+from flower import env, login, logs, routing
 from flower.asgi import application
 from flower.errors import Conflict, Forbidden
 from tests.factories import make_brief, operator
@@ -53,7 +54,7 @@ def test_pages_forbid_framing_sniffing_and_features(browser):
 
 def test_the_session_cookie_is_for_http_and_this_site_only(client, person):
     client.post("/login/", {"username": "mike", "password": "a long password"})
-    cookie = client.cookies["flower_session"]
+    cookie = client.cookies[project_settings.SESSION_COOKIE_NAME]
     assert cookie["httponly"] and cookie["samesite"] == "Lax"
 
 
@@ -196,7 +197,7 @@ def test_a_password_logs_in_and_the_session_is_a_new_one(client, person):
     session["kept"] = 1
     session.save()
     before = session.session_key
-    client.cookies["flower_session"] = before
+    client.cookies[project_settings.SESSION_COOKIE_NAME] = before
     answer = client.post("/login/", {"username": "mike", "password": "a long password", "next": "/projects/"})
     assert (answer.status_code, answer.headers["Location"]) == (302, "/projects/")
     assert client.session.session_key != before
@@ -232,6 +233,15 @@ def test_a_name_that_is_tried_often_waits_longer_and_longer(client, person):
     LoginThrottle.objects.update(blocked_until=None)
     assert attempt(client, password="a long password") == 302
     assert not LoginThrottle.objects.filter(pk=row.pk).exists()
+
+
+@pytest.mark.parametrize("typed", ["mike", "ｍike", "ＭＩＫＥ", " mike ", "Mike", "ᵐⁱke"])
+def test_what_the_form_takes_for_one_name_is_counted_as_one(db, typed):
+    for number in range(throttle.FREE["user"]):
+        throttle.count_attempt(user="mike", address=f"10.0.1.{number}")
+    with pytest.raises(throttle.TooManyAttempts):
+        throttle.count_attempt(user=typed, address="10.0.0.9")
+    throttle.count_attempt(user="mika", address="10.0.0.9")
 
 
 def test_an_address_that_tries_many_names_is_throttled_too(client, db):
@@ -286,27 +296,83 @@ def test_behind_a_proxy_the_address_is_what_the_proxy_says(rf, settings):
 
 
 @pytest.mark.parametrize("ending", ["", "/"])
-def test_a_link_logs_in_once(client, operator, ending):
+def test_a_link_logs_in_once_by_its_button(client, operator, ending):
     code = actors.issue_entry_code(operator)
-    answer = client.get(f"/enter/{code}{ending}")
+    page = client.get(f"/enter/{code}{ending}")
+    assert page.status_code == 200 and b"operator:mike" in page.content
+    assert client.get("/briefs/").status_code == 302  # not logged in by that
+    answer = client.post(f"/enter/{code}{ending}")
     assert (answer.status_code, answer.headers["Location"]) == (302, "/briefs/")
     assert client.get("/briefs/").status_code == 200
-    again = Client().get(f"/enter/{code}{ending}")
-    assert again.status_code == 401 and code.encode() not in again.content
+    for method in ("get", "post"):
+        again = getattr(Client(), method)(f"/enter/{code}{ending}")
+        assert again.status_code == 401 and code.encode() not in again.content
 
 
 def test_looking_at_a_link_does_not_use_it_up(client, operator):
+    """As a chat's preview, a mail scanner and a prefetching browser do it, each several times."""
+    address = f"/enter/{actors.issue_entry_code(operator)}/"
+    for headers in ({}, {"Sec-Purpose": "prefetch"}, {"User-Agent": "Slackbot-LinkExpanding 1.0"}, {}):
+        page = client.get(address, headers=headers)
+        assert page.status_code == 200
+        assert "no-store" in page.headers["Cache-Control"] and page.headers["Referrer-Policy"] == "no-referrer"
+    assert client.head(address).status_code == 200
+    assert client.put(address).status_code == 405
+    assert client.post(address).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 302),  # curl
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "null"}, 302),
+        ({"Origin": "http://testserver"}, 302),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),  # a sandboxed frame, or our own page without the token of its form
+    ],
+)
+def test_a_link_is_not_used_up_by_another_sites_form(client, operator, headers, status):
     code = actors.issue_entry_code(operator)
-    assert client.head(f"/enter/{code}/").status_code == 405
-    assert client.post(f"/enter/{code}/").status_code == 405
-    assert client.get(f"/enter/{code}/", headers={"Sec-Purpose": "prefetch"}).status_code == 204
-    assert client.get(f"/enter/{code}/").status_code == 302
+    assert client.post(f"/enter/{code}/", headers=headers).status_code == status
+    assert client.post(f"/enter/{code}/").status_code == (401 if status == 302 else 302)
+
+
+def test_the_form_of_a_link_goes_without_a_referrer_over_plain_http(operator):
+    strict = Client(enforce_csrf_checks=True)
+    address = f"/enter/{actors.issue_entry_code(operator)}/"
+    token = re.search(rb'name="csrfmiddlewaretoken" value="([^"]+)"', strict.get(address).content)[1].decode()
+    answer = strict.post(address, {"csrfmiddlewaretoken": token}, headers={"Origin": "null"})
+    assert answer.status_code == 302
+
+
+def test_two_flowers_on_one_host_keep_both_logins():
+    """Browsers do not tell ports apart: the cookies' names do, by the port that people type."""
+    ports = [
+        env.read({"FLOWER_HOME": "/tmp", "FLOWER_SECRET_KEY": "x" * 40, **values}).cookie_suffix
+        for values in (
+            {},
+            {"FLOWER_PORT": "8105"},
+            {"FLOWER_PORT": "8105", "FLOWER_PUBLIC_URL": "http://flower.example:8080"},
+            {"FLOWER_PORT": "8105", "FLOWER_PUBLIC_URL": "https://flower.example"},
+        )
+    ]
+    assert ports == ["8000", "8105", "8080", "8105"]
+    suffix = project_settings.FLOWER.cookie_suffix
+    assert f"flower_session_{suffix}" == project_settings.SESSION_COOKIE_NAME
+    assert f"flower_csrf_{suffix}" == project_settings.CSRF_COOKIE_NAME
+
+
+def test_another_flowers_cookie_is_left_alone(client, person):
+    client.cookies["flower_session_1"] = "another's"
+    answer = client.get("/login/")
+    assert "flower_session_1" not in answer.cookies
 
 
 def test_a_link_replaces_whoever_was_logged_in(browser, operator):
     browser.get("/briefs/")
     before = browser.session.session_key
-    browser.get(f"/enter/{actors.issue_entry_code(actors.named('operator:ann', 'operator'))}/")
+    browser.post(f"/enter/{actors.issue_entry_code(actors.named('operator:ann', 'operator'))}/")
     assert browser.session.session_key != before
     assert User.objects.get(pk=browser.session["_auth_user_id"]).username == "ann"
 
@@ -330,12 +396,15 @@ def test_a_user_that_is_somebody_elses_is_not_taken_over(db, person):
 
 
 def test_an_agent_cannot_log_in(client, agent):
-    assert client.get(f"/enter/{actors.issue_entry_code(agent)}/").status_code == 403
+    code = actors.issue_entry_code(agent)
+    assert client.get(f"/enter/{code}/").status_code == client.post(f"/enter/{code}/").status_code == 403
 
 
 def test_the_admin_has_no_login_of_its_own(client, db):
     answer = client.get("/admin/login/?next=/admin/auth/")
     assert answer.headers["Location"] == "/login/?next=/admin/auth/"
+    smuggled = client.get("/admin/login/?next=/admin/%3Fa%26next%3D//evil.example")
+    assert smuggled.headers["Location"] == "/login/?next=/admin/%3Fa%26next%3D//evil.example"
     assert client.get("/admin/login/?next=//evil.example/").headers["Location"] == "/login/?next=/admin/"
     assert client.post("/admin/login/", {"username": "mike"}).status_code == 405
 
@@ -373,7 +442,7 @@ committed = pytest.mark.django_db(transaction=True)
 def test_a_socket_needs_a_login_or_a_token(operator_token):
     assert knock()["code"] == routing.NOT_LOGGED_IN
     assert knock(authorization="Bearer flower_wrong")["code"] == routing.NOT_LOGGED_IN
-    assert knock(cookie="flower_session=nonsense")["code"] == routing.NOT_LOGGED_IN
+    assert knock(cookie=f"{project_settings.SESSION_COOKIE_NAME}=nonsense")["code"] == routing.NOT_LOGGED_IN
     opened = knock(authorization=f"Bearer {operator_token}")
     assert opened["type"] == "websocket.accept"
     assert opened["identity"].actor.ref == "operator:mike"
@@ -381,8 +450,8 @@ def test_a_socket_needs_a_login_or_a_token(operator_token):
 
 @committed
 def test_a_logged_in_browser_opens_a_socket_as_its_operator(browser):
-    key = browser.cookies["flower_session"].value
-    opened = knock(cookie=f"flower_session={key}", origin="http://localhost:8000")
+    key = browser.cookies[project_settings.SESSION_COOKIE_NAME].value
+    opened = knock(cookie=f"{project_settings.SESSION_COOKIE_NAME}={key}", origin="http://localhost:8000")
     assert (opened["type"], opened["identity"].scope) == ("websocket.accept", "operator")
 
 
@@ -398,8 +467,8 @@ def test_a_logged_in_browser_opens_a_socket_as_its_operator(browser):
     ],
 )
 def test_another_sites_page_opens_no_socket(browser, headers):
-    key = browser.cookies["flower_session"].value
-    refused = knock(cookie=f"flower_session={key}", **headers)
+    key = browser.cookies[project_settings.SESSION_COOKIE_NAME].value
+    refused = knock(cookie=f"{project_settings.SESSION_COOKIE_NAME}={key}", **headers)
     assert (refused["type"], refused["code"]) == ("websocket.close", routing.NOT_LOGGED_IN)
 
 
@@ -477,6 +546,8 @@ def test_a_secret_is_hidden_wherever_it_stands(secret, around):
         ("mysql://flower:hunter2@db/flower", "hunter2"),
         ("redis://:hunter2@127.0.0.1:6379", "hunter2"),
         ("Cookie: flower_session=0123456789abcdef; x=1", "0123456789abcdef"),
+        ("Cookie: flower_session_8000=0123456789abcdef; x=1", "0123456789abcdef"),
+        ("Cookie: flower_csrf_8000=0123456789abcdef; x=1", "0123456789abcdef"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----", "MIIEow"),
     ],
 )

@@ -205,6 +205,15 @@ class Flower:
         except OSError:
             return 0, Message(), ""
 
+    def post(self, path: str) -> tuple[int, Message]:
+        """An empty form, as curl sends it: status and headers."""
+        try:
+            with _opener.open(urllib.request.Request(f"{self.url}{path}", b""), timeout=30) as answer:
+                return answer.status, answer.headers
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers
+
     def rpc(self, token: str | None, method: str, **params: Any) -> tuple[int, dict[str, Any]]:
         """One JSON-RPC message to /mcp, as a script sends it: HTTP's status and the message that came back."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()

@@ -32,10 +32,10 @@ def bench(flower: Flower, tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 def enter(flower: Flower, code: str) -> str:
     """The session cookie that an entry code gives; empty when it gives none."""
-    status, headers, _ = flower.get(f"/enter/{code}")
+    status, headers = flower.post(f"/enter/{code}")
     assert status in {302, 401}
     cookies = [cookie.partition(";")[0] for cookie in headers.get_all("Set-Cookie", [])]
-    return next((cookie for cookie in cookies if cookie.startswith("flower_session=")), "")
+    return next((cookie for cookie in cookies if cookie.startswith(f"flower_session_{flower.port}=")), "")
 
 
 def output(bench: Bench, dispatch: int) -> list[str]:
