@@ -26,6 +26,16 @@ class Lines(forms.CharField):
         return [line.strip() for line in super().clean(value).splitlines() if line.strip()]
 
 
+class Names(forms.CharField):
+    """Names with spaces or commas between them."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False)
+
+    def clean(self, value: Any) -> list[str]:
+        return str(super().clean(value)).replace(",", " ").split()
+
+
 class CaptureForm(forms.Form):
     body = Words()
     project = forms.CharField(required=False)
@@ -82,6 +92,7 @@ class ProjectForm(forms.Form):
     slug = forms.CharField(required=False)
     main_branch = forms.CharField(required=False)
     branch_prefix = forms.CharField(required=False)
+    git_programs = Names()
     setup_command = Words()
     gates = Lines()
     auto_merge = forms.BooleanField(required=False)

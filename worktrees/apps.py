@@ -12,3 +12,4 @@ class WorktreesConfig(AppConfig):
         projects.check_repository(services.check_repository)
         projects.check_prefix(services.check_prefix)
         projects.warn(services.warnings)
+        projects.program_source(services.configured_programs)

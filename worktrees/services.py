@@ -145,8 +145,16 @@ def warnings(path: Path) -> list[str]:
     ]
 
 
+def configured_programs(path: Path) -> dict[str, str]:
+    """For briefs.services.projects: the filters and merge drivers that git's configuration names in a repository."""
+    try:
+        return git.Repository(path).configured_programs()
+    except git.GitError as error:
+        raise Invalid(str(error)) from error
+
+
 def repository(project: Project) -> git.Repository:
-    return git.Repository(project.path)
+    return git.Repository(project.path, allowed=project.git_programs)
 
 
 _long: Final = threading.BoundedSemaphore(LONG_AT_ONCE)

@@ -29,6 +29,11 @@ class Project(models.Model):
     setup_changes = models.JSONField(
         default=list, blank=True, editable=False, help_text="files that the setup command left changed the last time"
     )
+    git_programs = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="commands of git filters and merge drivers that flower's git may run, by configuration key",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -36,6 +41,11 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+    @property
+    def git_program_names(self) -> list[str]:
+        """The filters and merge drivers that may run: "filter.x.clean" is one of "x"."""
+        return sorted({key.partition(".")[2].rpartition(".")[0] for key in self.git_programs})
 
     @property
     def path(self) -> Path:

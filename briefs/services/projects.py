@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,8 @@ Warnings = Callable[[Path], list[str]]
 _checks: list[RepositoryCheck] = []
 _prefix_checks: list[RepositoryCheck] = []
 _warnings: list[Warnings] = []
+Programs = Callable[[Path], dict[str, str]]
+_program_sources: list[Programs] = []
 
 
 def check_repository(check: RepositoryCheck) -> RepositoryCheck:
@@ -41,6 +43,17 @@ def warn(tell: Warnings) -> Warnings:
     return tell
 
 
+def program_source(read: Programs) -> Programs:
+    """Register ``(path) -> commands by configuration key``: the filters and merge drivers that git's settings name."""
+    _program_sources.append(read)
+    return read
+
+
+def configured_programs(root: Path) -> dict[str, str]:
+    """The commands of filters and merge drivers that the configuration of git names in a repository, by key."""
+    return {key: value for read in _program_sources for key, value in read(root).items()}
+
+
 def warnings(project: Project) -> list[str]:
     """What whoever adds a project should know of its repository."""
     return [sentence for tell in _warnings for sentence in tell(project.path)]
@@ -57,12 +70,14 @@ def add(
     branch_prefix: str = "",
     submodules: bool | None = None,
     keep_paths: Sequence[str] = (),
+    git_programs: Sequence[str] = (),
 ) -> Project:
     """Add the git repository at ``path``. The slug defaults to the folder's name, the branch to the one checked out.
 
     ``branch_prefix`` is what the names of agents' branches begin with; "" has one chosen that can be used.
     ``submodules`` (on, unless said otherwise) are checked out in each worktree; ignored files that match a pattern of
     ``keep_paths`` are kept when a worktree is removed.
+    ``git_programs`` names the filters and merge drivers that flower's git may run there, see ``allowed_programs``.
 
     Raises Invalid when the path is no repository that can be worked on, Conflict when it or the slug is there already.
     """
@@ -77,6 +92,7 @@ def add(
     branch_prefix = _prefix(root, branch_prefix)
     setup_command, gates = commands(setup_command, gates)
     keep_paths = patterns(keep_paths)
+    programs = allowed_programs(root, git_programs, {})
     slug = slug or re.sub(r"[^a-z0-9]+", "-", root.name.lower()).strip("-")
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,59}", slug):
         raise Invalid(f"'{slug}' is no project name; use up to 60 small letters, digits and dashes.")
@@ -96,6 +112,7 @@ def add(
                 branch_prefix=branch_prefix,
                 submodules=submodules is not False,
                 keep_paths=keep_paths,
+                git_programs=programs,
             )
     except IntegrityError:
         raise Conflict(f"Project '{slug}' was added by somebody else a moment ago.") from None
@@ -110,6 +127,7 @@ def configure(
     branch_prefix: str | None = None,
     submodules: bool | None = None,
     keep_paths: Sequence[str] | None = None,
+    git_programs: Sequence[str] | None = None,
     actor: Actor,
 ) -> Project:
     """Change how a project's work is set up and checked; None leaves as it is. For operators: gates are shell text.
@@ -129,11 +147,39 @@ def configure(
     project.setup_command, project.gates, project.keep_paths = setup, wanted, kept
     if auto_merge is not None:
         project.auto_merge = auto_merge
+    if git_programs is not None:
+        project.git_programs = allowed_programs(project.path, git_programs, project.git_programs)
     if submodules is not None:
         project.submodules = submodules
     fields = ["setup_command", "gates", "auto_merge", "branch_prefix", "submodules", "keep_paths", "setup_changes"]
-    project.save(update_fields=fields)
+    project.save(update_fields=[*fields, "git_programs"])
     return project
+
+
+def allowed_programs(root: Path, names: Sequence[str], before: Mapping[str, str]) -> dict[str, str]:
+    """The commands of the named filters and merge drivers, as git's configuration has them now, by key.
+
+    They are kept with the project, and these are what runs: who writes another command into the configuration
+    changes nothing. What was allowed ``before`` keeps its commands; to allow newer ones, take the name out and name
+    it again. Raises Invalid for a name that the configuration does not have.
+    """
+    wanted = {name.strip() for name in names if name.strip()}
+    kept = {key: command for key, command in before.items() if _program_name(key) in wanted}
+    missing = wanted - {_program_name(key) for key in kept}
+    if not missing:
+        return kept
+    found = configured_programs(root)
+    for name in sorted(missing):
+        commands = {key: command for key, command in found.items() if _program_name(key) == name}
+        if not commands:
+            there = ", ".join(sorted({_program_name(key) for key in found})) or "none"
+            raise Invalid(f"Git's configuration in {root} has no filter or merge driver '{name}' (there: {there}).")
+        kept |= commands
+    return kept
+
+
+def _program_name(key: str) -> str:
+    return key.partition(".")[2].rpartition(".")[0]
 
 
 def _prefix(root: Path, wanted: str) -> str:

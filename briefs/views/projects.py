@@ -57,6 +57,7 @@ def project(request: Request, slug: str) -> HttpResponse:
             branch_prefix=typed["branch_prefix"],
             submodules=typed["submodules"],
             keep_paths=typed["keep_paths"] if "keep_paths" in request.POST else None,
+            git_programs=typed["git_programs"] if "git_programs" in request.POST else None,
             actor=request.identity.actor,
         )
     except Refusal as refusal:

@@ -10,7 +10,8 @@ from django.core.management import CommandError, call_command
 from briefs.models import Project
 from briefs.services import projects
 from flower.errors import Conflict, Invalid
-from tests.factories import git, make_repository
+from tests.factories import git, make_repository, operator
+from worktrees import services as worktrees
 
 pytestmark = pytest.mark.django_db
 
@@ -85,3 +86,32 @@ def test_who_types_a_project_s_address_is_led_to_its_place_on_the_page(browser, 
     answer = browser.get(f"/projects/{project.slug}/")
     assert (answer.status_code, answer.headers["Location"]) == (302, f"/projects/#project-{project.slug}")
     assert browser.get("/projects/nowhere/").status_code == 404
+
+
+# --- programs that git may run ----------------------------------------------------------------------------------------
+
+
+def test_an_operator_allows_a_filter_by_name_with_the_commands_of_that_moment(tmp_path, browser):
+    root = make_repository(tmp_path / "sample")
+    git(root, "config", "filter.strip.clean", "strip --all")
+    git(root, "config", "merge.npm.driver", "npm-merge %A")
+    project = projects.add(str(root), slug="sample")
+    assert project.git_programs == {}
+
+    with pytest.raises(Invalid, match=r"'nothing'.*npm, strip"):
+        projects.configure(project, git_programs=["nothing"], actor=operator())
+    form = {"setup_command": "", "gates": "", "branch_prefix": "flower"}
+    assert browser.post("/projects/sample/", {**form, "git_programs": "strip, npm"}).status_code == 302
+    project.refresh_from_db()
+    assert project.git_programs == {"filter.strip.clean": "strip --all", "merge.npm.driver": "npm-merge %A"}
+
+    git(root, "config", "filter.strip.clean", "evil")
+    browser.post("/projects/sample/", {**form, "gates": "true", "git_programs": "strip"})
+    project.refresh_from_db()
+    assert project.git_programs == {"filter.strip.clean": "strip --all"}
+    assert worktrees.repository(project).allowed == project.git_programs
+    browser.post("/projects/sample/", {**form, "git_programs": ""})
+    browser.post("/projects/sample/", {**form, "git_programs": "strip"})
+    project.refresh_from_db()
+    assert project.git_programs == {"filter.strip.clean": "evil"}
+    assert b"filter.strip.clean = evil" in browser.get("/projects/").content

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from briefs.services import refining
+from briefs.services import projects, refining
 from briefs.tasks import refine
 from dispatch import claims, machine, services
 from dispatch.models import DispatchRequest
@@ -69,6 +69,7 @@ def test_while_checkouts_are_slow_the_rest_goes_on(project, claimed, drive, tmp_
     git(project.path, "commit", "-qm", "Slow to check out")
     git(project.path, "config", "filter.slow.clean", "cat")
     git(project.path, "config", "filter.slow.smudge", f"sh -c 'until [ -e {go} ]; do sleep 0.05; done; cat'")
+    projects.configure(project, git_programs=["slow"], actor=operator())
     slow = [services.dispatch(make_brief(f"Slow {number}", project), actor=operator()) for number in range(3)]
     for request in slow:
         claims.claim(request, actor=agent(f"worker-{request.pk}"))

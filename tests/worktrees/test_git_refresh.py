@@ -307,6 +307,7 @@ def test_line_ends_and_filters_are_seen_as_git_sees_them(tmp_path: Path) -> None
     place = Main(tmp_path)
     place.git("config", "filter.shout.clean", "tr A-Z a-z")
     place.git("config", "filter.shout.smudge", "tr a-z A-Z")
+    place.repo.allowed = place.repo.configured_programs()
     place.write({".gitattributes": "*.crlf text eol=crlf\n*.loud filter=shout\n"})
     place.commit("attributes")
     place.move(
@@ -333,6 +334,7 @@ def test_a_real_kill_in_the_middle_of_writing(tmp_path: Path) -> None:
     script = f"""
 from worktrees.git import Repository
 repo = Repository({str(place.main)!r})
+repo.allowed = repo.configured_programs()
 with repo.lock():
     repo.refresh("main", {place.old!r}, {place.new!r})
 """
@@ -346,6 +348,7 @@ with repo.lock():
     killed = _kill_group_of_git_in(place.main)
     assert killed
     place.git("config", "filter.slow.smudge", "cat")
+    place.repo.allowed = place.repo.configured_programs()
     states = {(place.main / name).read_text()[:3] for name in names if (place.main / name).exists()}
     assert states == {"old", "new"}  # it was in the middle
     assert (place.main / ".git" / "index.lock").exists()
@@ -386,9 +389,11 @@ def test_a_refresh_that_git_cannot_finish_leaves_the_files_at_old(tmp_path: Path
     smudge.write_text('#!/bin/sh\ntext=$(cat)\ncase $text in new*) exit 1 ;; esac\necho "$text"\n')
     smudge.chmod(0o755)
     place.git("config", "filter.bad.smudge", str(smudge))
-    with pytest.raises(GitError, match="smudge filter"):
+    place.repo.allowed = place.repo.configured_programs()
+    with pytest.raises(GitError, match="git filter 'bad'"):
         place.refresh()
     assert {(place.main / name).read_text() for name in names} == {"old\n"}
     assert place.repo.main_is_behind(place.old, place.new)
     place.git("config", "filter.bad.smudge", "cat")
+    place.repo.allowed = place.repo.configured_programs()
     assert place.refresh() is Refresh.DONE

@@ -220,6 +220,7 @@ def test_a_killed_fill_is_filled_again(place: Place) -> None:
 from pathlib import Path
 from worktrees.git import Repository
 repo = Repository({str(place.main)!r}, lock_folder=Path({str(locks)!r}))
+repo.allowed = repo.configured_programs()
 repo.fill_worktree(Path({str(path)!r}), {sha!r}, workers=1)
 """
     process = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
@@ -227,6 +228,7 @@ repo.fill_worktree(Path({str(path)!r}), {sha!r}, workers=1)
     process.kill()
     process.wait()
     place.git("config", "filter.slow.smudge", "cat")
+    repo.allowed = repo.configured_programs()
     with pytest.raises(GitError, match="being filled by somebody else"):  # the orphan is still at it
         repo.fill_worktree(path, sha, timeout=0.3)
     with repo.lock(), pytest.raises(GitError, match="being filled"):

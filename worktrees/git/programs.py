@@ -123,7 +123,9 @@ def _overriding(
     keys = set(keys)
     for section, name in sorted({program for key in keys if (program := _program(key))}):
         prefix = f"{section}.{name}."
-        kept = {key: value for key, value in allowed.items() if key.startswith(prefix) and "." not in key[len(prefix) :]}
+        kept = {
+            key: value for key, value in allowed.items() if key.startswith(prefix) and "." not in key[len(prefix) :]
+        }
         if section == "merge":
             yield f"{prefix}driver", kept.get(f"{prefix}driver") or TEXT_MERGE
             continue

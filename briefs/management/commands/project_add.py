@@ -25,6 +25,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--keep", action="append", default=[], metavar="PATTERN", help="ignored files to keep when a worktree goes"
         )
+        parser.add_argument(
+            "--git-program", action="append", default=[], metavar="NAME", help="a filter or merge driver git may run"
+        )
         parser.add_argument("--auto-merge", action="store_true", help="merge finished work without being asked")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,6 +46,7 @@ class Command(BaseCommand):
                 branch_prefix=options["branch_prefix"],
                 submodules=not options["no_submodules"],
                 keep_paths=options["keep"],
+                git_programs=options["git_program"],
             )
         except Refusal as refusal:
             raise CommandError(refusal.sentence) from refusal
