@@ -64,7 +64,8 @@ class ProjectForm(ModelForm):
 class ProjectAdmin(Table):
     form = ProjectForm
     list_display = ("slug", "root", "main_branch", "auto_merge")
-    readonly_fields = ("slug", "root", "main_branch")
+    # what needs a look at the repository is changed on the projects page
+    readonly_fields = ("slug", "root", "main_branch", "branch_prefix", "submodules", "keep_paths", "git_programs")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # adding needs the repository's checks: the projects page and project_add do it

@@ -144,6 +144,17 @@ def test_threads_share_a_few_children(pool):
     assert 1 <= pool.count <= 3 and len(pool.free) == pool.count
 
 
+def test_the_children_of_a_large_process_stay(pool):
+    """What a parent used at most is inherited by the figure that getrusage tells; 200 MB are used here, and freed."""
+    size = 200 * 1024 * 1024
+    held = bytearray(size)
+    held[::4096] = b"x" * len(held[::4096])
+    rendering.render(["*one*"])
+    (child,) = pool.free
+    rendering.render(["*two*"])
+    assert pool.free == [child] and len(held) == size
+
+
 def test_a_child_that_somebody_killed_is_replaced_at_once(pool):
     rendering.render(["*one*"])
     (child,) = pool.free
