@@ -26,6 +26,7 @@ def brief(request: HttpRequest, number: int) -> JsonResponse:
     edges = Dependency.objects.filter(Q(brief=number) | Q(depends_on=number)).values(
         *("brief_id", "brief__title", "brief__status", "brief__project"),
         *("depends_on_id", "depends_on__title", "depends_on__status", "depends_on__project"),
+        "accepted_at",
     )
     children = Brief.objects.filter(parent=number).order_by("pk").values("pk", "title", "status", "project")[:200]
     questions = Question.objects.filter(brief=number).values(

@@ -13,6 +13,7 @@ from django.db import transaction
 
 from briefs import graph, trace
 from briefs.models import Actor, Brief
+from briefs.models.blocker import BlockerCode
 from briefs.models.brief import TERMINAL, Status
 from briefs.signals import stirred
 from flower.errors import Conflict
@@ -112,9 +113,17 @@ def _move(brief: Brief, to: str, actor: Actor, why: str) -> Brief:
 
 
 def _unblock_dependents(brief: Brief) -> None:
+    """Those that waited for it go on; where it left no work, they are told that somebody has to decide."""
     system = Actor.objects.get(ref="system")
-    for relation in brief.dependents.select_related("brief").order_by("brief_id"):
+    for relation in brief.dependents.select_related("brief", "depends_on").order_by("brief_id"):
         dependent = relation.brief
-        if not dependent.is_terminal and not dependent.waits_for():
+        if dependent.is_terminal:
+            continue
+        blocker = relation.blocker
+        if blocker is not None and blocker.code == BlockerCode.MISSING_WORK:
+            body = f"#{brief.pk} is {words(brief.status)}: its work is not there. Start all the same?"
+            data = {"blocker": blocker.code.value, "depends_on": brief.pk, "title": brief.title}
+            trace.append(dependent, trace.Kind.NOTE, actor=system, body=body, data=data)
+        elif not dependent.waits_for():
             trace.append(dependent, trace.Kind.UNBLOCKED, actor=system, data={"by": brief.pk, "title": brief.title})
             stirred.send(Brief, brief=dependent)

@@ -117,6 +117,8 @@ def _refinement(_: TraceEntry, data: dict[str, Any]) -> SafeString:
         return _text(f"project {data['project'] or 'none'}" + (f", was {data['was']}" if data.get("was") else ""))
     if "other_project" in data:
         return _text(f"{'concerns' if data.get('concerned') else 'no longer concerns'} {data['other_project']}")
+    if number := data.get("starts_without"):
+        return format_html("starts without the work of {}", _brief(number, data.get("title")))
     if data.get("approved"):
         return _text("approved")
     flags = [

@@ -237,6 +237,14 @@ def brief_remove_dependency(caller: Identity, brief: BriefNumber, depends_on: De
     return {"ok": True, "brief": found.pk, "depends_on": other.pk}
 
 
+@tool("o")
+def brief_start_without(caller: Identity, brief: int, depends_on: int) -> dict[str, Any]:
+    """Let `brief` start although `depends_on` was cancelled or abandoned, so that its work is not there."""
+    found, other = caller.find_brief(brief), caller.find_brief(depends_on)
+    relations.accept_missing(found, other, actor=caller.actor)
+    return {"ok": True, "brief": found.pk, "depends_on": other.pk, "blocked": found.waits_for()}
+
+
 @tool("ao")
 def brief_merge(
     caller: Identity,

@@ -16,11 +16,13 @@ from briefs import lifecycle as brief_lifecycle
 from briefs import trace
 from briefs.models import Actor, Brief, Participant
 from briefs.models.brief import Status
+from briefs.services import actors
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
 from flower import live
 from flower.errors import Conflict
 from flower.lifecycle import table, words
 
+AT_ONCE: Final = 50  # briefs that one sweep looks at
 _ENDS: Final = {State.FAILED, State.CANCELLED}
 
 DISPATCH: Final = table(
@@ -151,6 +153,32 @@ def roll_up(brief: Brief, actor: Actor, why: str = "") -> None:
                 return
             why = "the work is merged; an open question holds the brief back"
         brief_lifecycle.roll_up(brief, to, actor=actor, why=why)
+
+
+def on_stirred(*, brief: Brief, **_: Any) -> None:
+    """A brief's question was answered, say: what held its status back may be gone."""
+    if brief.status == Status.IN_REVIEW:
+        roll_up(brief, actors.system(), "nothing holds it back any more")
+
+
+def sweep() -> list[int]:
+    """Bring briefs that no active request speaks for to what their requests said last; returns their numbers.
+
+    A repair: each move of a request and each answer does it at once. One that a person moved since is left alone.
+    """
+    behind = Brief.objects.filter(status__in=[Status.DISPATCHED, Status.IN_PROGRESS, Status.IN_REVIEW])
+    behind = behind.exclude(dispatch_requests__state__in=ACTIVE).order_by("updated_at")
+    repaired = []
+    for brief in behind[:AT_ONCE]:
+        before = brief.status
+        with transaction.atomic():
+            trace.lock(brief)
+            brief.refresh_from_db()
+            roll_up(brief, actors.system(), "nothing holds it back any more")
+        brief.refresh_from_db()
+        if brief.status != before:
+            repaired.append(brief.pk)
+    return repaired
 
 
 def rolled_up_status(brief: Brief) -> str:

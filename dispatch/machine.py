@@ -28,11 +28,11 @@ from daemons.agents.base import Job
 from daemons.models import Process
 from daemons.services import processes
 from daemons.terminal import HolderError
-from dispatch import auto, claims, lifecycle, packets, services
+from dispatch import auto, claims, lifecycle, outlook, packets, services
 from dispatch import merge as merging
 from dispatch.merge import mainline
 from dispatch.merge.record import NotMerged
-from dispatch.models import ACTIVE, HELD, DispatchRequest, GateRun, State
+from dispatch.models import ACTIVE, DispatchRequest, GateRun, State
 from flower import live, logs
 from flower.errors import Conflict, Refusal
 from transcripts.owners import Owner
@@ -106,8 +106,7 @@ def _start(request: DispatchRequest) -> None:
     with transaction.atomic():
         # One starter at a time counts and claims: two that counted at once would exceed the cap together.
         Actor.objects.select_for_update().get(ref="system")
-        running = DispatchRequest.objects.filter(state__in=HELD).exclude(program=None).count()
-        if running < settings.FLOWER.max_concurrent:
+        if outlook.Line.now().may_start(request.pk):  # in the order in which they were asked for
             claims.claim(request, actor=worker, lease_seconds=claims.LONGEST_LEASE, by_flower=True)
 
 
@@ -314,6 +313,7 @@ def sweep() -> list[int]:
         merging.sweep_scratch,
         mainline.sweep,
         refining.sweep,
+        lifecycle.sweep,
         auto.sweep,
     ):
         try:

@@ -34,6 +34,7 @@ class DispatchRequest(models.Model):
         REWORK = "rework"
         DIRECT = "direct"
         DESIGN = "design"
+        RESUME = "resume"
 
     State = State
 

@@ -10,7 +10,9 @@ from django.template.loader import render_to_string
 from django.utils.text import slugify
 
 from briefs.models import Brief, Project, TraceEntry
+from dispatch.leftovers import RunLeftovers
 from dispatch.models import DispatchRequest, GateRun
+from worktrees import git
 
 PROMPT: Final = "You work on flower brief #{brief}. Read the file {packet} and do what it says."
 _TELLING: Final = [
@@ -25,16 +27,23 @@ _TELLING: Final = [
     TraceEntry.Kind.MAIN_MOVED,
     TraceEntry.Kind.REFUSED,
 ]
+COMMITS: Final = 20  # that a packet names
 _FILES: Final = 100  # files in conflict that a packet names
 _TAIL: Final = 4_000  # characters of a gate's output
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """The request whose work is to be reworked. ``head`` is empty when it left no commit on top of its base."""
+    """The request whose work is to be reworked, or gone on with. ``head`` is empty when it left no commit on its base.
+
+    ``left`` is what else lies there; ``commits`` its newest commits; ``goes_on``: in its worktree and on its branch.
+    """
 
     request: DispatchRequest
     head: str
+    left: RunLeftovers
+    commits: tuple[git.Commit, ...] = ()
+    goes_on: bool = False
 
     @property
     def conflicts(self) -> list[str]:

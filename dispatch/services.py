@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -11,12 +11,11 @@ from django.utils import timezone
 from briefs import trace
 from briefs.identity import Identity
 from briefs.models import Actor, Brief, Project
-from briefs.models.brief import Status
 from briefs.services import actors, recall
 from briefs.services.recall import iso
 from daemons.models import AgentProgram
 from daemons.services import programs
-from dispatch import changes, claims, completion, lifecycle, packets
+from dispatch import changes, claims, completion, leftovers, lifecycle, outlook, packets, retries
 from dispatch.models import ACTIVE, HELD, LONGEST_NAME, DispatchRequest, State
 from flower import live
 from flower.errors import Conflict, Invalid
@@ -26,31 +25,13 @@ from worktrees import git
 from worktrees import services as worktrees
 from worktrees.models import Worktree
 
-DISPATCHABLE: Final = frozenset(
-    {Status.IDEA, Status.REFINING, Status.PLANNED, Status.DISPATCHED, Status.IN_PROGRESS, Status.IN_REVIEW}
-)
+Kind = DispatchRequest.Kind
 
 
 def explain(brief: Brief, *, beside: bool = False, instead_of: DispatchRequest | None = None) -> str:
-    """Why a brief cannot be dispatched now: one sentence, empty when it can.
-
-    ``instead_of`` is a request that would end with it: finished work whose merge was refused.
-    """
-    if brief.is_terminal:
-        return f"Brief #{brief.pk} is {words(brief.status)}: dispatch is closed. Reopen it first."
-    if brief.status not in DISPATCHABLE:
-        return f"Brief #{brief.pk} is {words(brief.status)}; move it back to planned first."
-    if brief.project is None:
-        return f"Brief #{brief.pk} belongs to no project; say on which repository the work happens."
-    if waits := brief.waits_for():
-        return f"Brief #{brief.pk} is blocked: it waits for {', '.join(waits)}."
-    rows = DispatchRequest.objects.filter(brief=brief, state__in=ACTIVE)
-    if instead_of is not None and instead_of.is_stuck:
-        rows = rows.exclude(pk=instead_of.pk)
-    active = None if beside else rows.first()
-    if active is not None:
-        return f"Dispatch {active.pk} of brief #{brief.pk} is {words(active.state)} already; one at a time."
-    return ""
+    """Why a brief cannot be dispatched now: one sentence, empty when it can. Arguments as for outlook.obstacle."""
+    found = outlook.obstacle(brief, beside=beside, instead_of=instead_of)
+    return found.sentence if found is not None else ""
 
 
 def dispatch(
@@ -67,17 +48,20 @@ def dispatch(
 ) -> DispatchRequest:
     """Hand a brief to an agent. With ``agent`` (a program's name) flower starts it; without, some agent claims it.
 
-    Without a ``kind`` it is a fresh start, or a design pass where the brief's design-loop is on.
+    Without a ``kind`` it goes on where the last run stopped, if that left work that is not merged (a ``resume`` in its
+    worktree, else a ``rework``); else it is a fresh start, or a design pass where the brief's design-loop is on.
 
     ``base`` is resolved to a commit now, so that the work begins where it was meant to. ``beside`` allows a second
-    active request. A rework's packet tells of the request that it ``reworks`` (the brief's newest one, if not said);
-    where that is finished and its merge was refused, it ends with this. Raises Refusal with the reason, and changes
-    nothing.
+    active request. The packet of a rework or a resume tells of the request that it ``reworks`` (the brief's newest one
+    that ran, if not said); where that is finished and its merge was refused, it ends with this. Raises Refusal with the
+    reason, and changes nothing.
     """
     if kind and kind not in DispatchRequest.Kind.values:
         raise Invalid(f"'{kind}' is no kind of dispatch; it is one of {', '.join(DispatchRequest.Kind.values)}.")
-    kind = kind or (DispatchRequest.Kind.DESIGN if brief.design_loop else DispatchRequest.Kind.FRESH)
-    earlier = (reworks or _newest_work(brief)) if kind == DispatchRequest.Kind.REWORK else None
+    if reason := explain(brief, beside=beside, instead_of=reworks or retries.newest_work(brief)):
+        raise Conflict(reason)
+    way = retries.choose(brief, kind, reworks, worktree, is_free=not (branch or base or beside))
+    kind, earlier, worktree = way.kind, way.earlier, way.worktree or worktree
     if reason := explain(brief, beside=beside, instead_of=earlier):
         raise Conflict(reason)
     project = brief.project
@@ -86,11 +70,17 @@ def dispatch(
     if program is not None:
         programs.check_installed(program)
     ordinal = DispatchRequest.objects.filter(brief=brief).count() + 1
-    told = _earlier(earlier) if earlier is not None else None
+    told = _earlier(earlier, way) if earlier is not None else None
     takes_over = told is not None and told.head  # the design's document comes along with that
     if worktree is None and kind != DispatchRequest.Kind.DESIGN and not takes_over:
         base = base or base_of_build(brief)
-    branch, base, base_sha = _target(project, brief, branch, base, worktree, ordinal)
+    if way.goes_on and earlier is not None:
+        if branch or base:
+            raise Invalid(f"A resume goes on on {earlier.branch}, from its base; leave out 'branch' and 'base'.")
+        branch, base, base_sha = _target(project, brief, "", earlier.base_sha, worktree, ordinal)
+        base = earlier.base or base
+    else:
+        branch, base, base_sha = _target(project, brief, branch, base, worktree, ordinal)
     with transaction.atomic():
         trace.lock(brief)
         brief.refresh_from_db()
@@ -104,47 +94,46 @@ def dispatch(
         request = _make(brief, project, actor, program, kind, branch, base, base_sha, worktree, beside, told)
         data: dict[str, Any] = {"dispatch": request.pk, "agent": agent or None, "branch": branch, "kind": request.kind}
         if earlier is not None:
-            data["reworks"] = earlier.pk
+            data["resumes" if way.goes_on else "reworks"] = earlier.pk
         trace.append(brief, trace.Kind.DISPATCHED, actor=actor, data=data)
         lifecycle.roll_up(brief, actor)
     live.kick("dispatch.tasks.advance", request.pk)
     return request
 
 
-def retry(request: DispatchRequest, *, actor: Actor) -> DispatchRequest:
-    """The same hand-off once more: the same program, a branch of its own, from the main branch as it is now.
+def retry(request: DispatchRequest, *, actor: Actor, fresh: bool = False) -> DispatchRequest:
+    """The same hand-off once more, by the same program. What the run left is gone on with; see ``retries.way_after``.
 
-    Where work was finished on the branch it is a rework, which takes that over. Raises Refusal with the reason.
+    ``fresh`` begins anew, on a branch of its own from the main branch as it is now; what was left stays where it is.
+    Raises Refusal with the reason.
     """
-    if not may_retry(request):
+    if not retries.may_retry(request):
         raise Conflict(f"Dispatch {request.pk} is {words(request.state)}; there is nothing to do over.")
     agent = request.program.name if request.program else ""
-    kind = DispatchRequest.Kind.REWORK if request.has_work else request.kind
-    return dispatch(request.brief, actor=actor, agent=agent, kind=kind, reworks=request)
+    if fresh:
+        kind = Kind.DESIGN if request.kind == Kind.DESIGN else Kind.FRESH
+        if request.is_stuck:
+            raise Conflict(f"Dispatch {request.pk} is finished; a rework takes its work over, or cancel it first.")
+        return dispatch(request.brief, actor=actor, agent=agent, kind=kind)
+    way = retries.way_after(request)
+    if way.worktree is not None:
+        return dispatch(request.brief, actor=actor, agent=agent, kind=Kind.RESUME, reworks=request)
+    return dispatch(request.brief, actor=actor, agent=agent, kind=way.kind, reworks=way.earlier)
 
 
-def may_retry(request: DispatchRequest) -> bool:
-    """Whether a request is over without its work being merged, or stuck before that."""
-    return request.state in {State.FAILED, State.CONFLICTED, State.CANCELLED} or request.is_stuck
-
-
-def _newest_work(brief: Brief) -> DispatchRequest | None:
-    """What a rework of the brief would take over: its newest request that does not go on, design passes aside."""
-    rows = DispatchRequest.objects.filter(brief=brief).exclude(kind=DispatchRequest.Kind.DESIGN)
-    rows = rows.exclude(state__in=ACTIVE - {State.FINISHED})
-    return rows.select_related("project", "worktree").order_by("-pk").first()
-
-
-def _earlier(request: DispatchRequest) -> packets.Earlier:
-    """What git says of an earlier request's work: the tip of its branch, if it has commits on top of its base."""
+def _earlier(request: DispatchRequest, way: retries.Way) -> packets.Earlier:
+    """What the packet tells of an earlier request's work, and what git says of it now."""
+    left = way.left or leftovers.of_run(request)
     if request.project is None:
-        return packets.Earlier(request, "")
+        return packets.Earlier(request, "", left)
     repository = worktrees.repository(request.project)
     try:
-        head = request.head_sha or repository.resolve(f"refs/heads/{request.branch}")
-        return packets.Earlier(request, head if repository.count_commits(request.base_sha, head) else "")
+        head = request.head_sha or left.head
+        commits = repository.commits(request.base_sha, head, limit=packets.COMMITS) if head else []
+        count = repository.count_commits(request.base_sha, head) if head else 0
+        return packets.Earlier(request, head if count else "", left, tuple(commits), way.goes_on)
     except git.GitError:  # no such branch (any more)
-        return packets.Earlier(request, "")
+        return packets.Earlier(request, "", left, (), way.goes_on)
 
 
 def _give_way(request: DispatchRequest, actor: Actor) -> None:
@@ -450,12 +439,13 @@ def recall_section(brief: int) -> list[dict[str, Any]]:
 
 def guard_manual_move(brief: Brief, to: str) -> str | None:
     """For briefs.lifecycle: the status of a brief with an active request follows from the request."""
-    active = DispatchRequest.objects.filter(brief=brief, state__in=ACTIVE).first()
+    rows = DispatchRequest.objects.filter(brief=brief, state__in=ACTIVE)
+    active = rows.select_related("project", "program", "claimed_by").first()
     if active is None:
         return None
     return (
-        f"Dispatch {active.pk} of brief #{brief.pk} is {words(active.state)}: the brief's status follows from it. "
-        "Complete or cancel it first."
+        f"{outlook.of_request(active).sentence} The status of brief #{brief.pk} follows from that; "
+        f"cancel dispatch {active.pk} first to move it by hand."
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from briefs.identity import Identity
 from briefs.services.recall import iso
-from dispatch import auto, claims, services
+from dispatch import auto, claims, leftovers, services
 from dispatch import merge as merging
 from dispatch.models import DispatchRequest
 from flower.toolbox import Arg, BriefNumber, OwnDispatch, tool
@@ -24,7 +24,12 @@ def brief_dispatch(
     brief: BriefNumber,
     agent: Annotated[str, Arg("A program to start, of recall_agents; none: an agent claims it.")] = "",
     kind: Annotated[
-        str, Arg("rework: take over work that was not merged; default: fresh.", DispatchRequest.Kind.values)
+        str,
+        Arg(
+            "resume: go on where a run stopped, in its worktree; rework: take its work over to a new branch; fresh: "
+            "begin anew; default: the first of these that fits.",
+            DispatchRequest.Kind.values,
+        ),
     ] = "",
     branch: Annotated[str, Arg("A new branch's name; default: made from the title.")] = "",
     worktree: Annotated[int | None, Arg("An existing worktree to work in, by its number.")] = None,
@@ -33,10 +38,15 @@ def brief_dispatch(
         bool | None, Arg("true: start the project's last program where none is named; false: start none.")
     ] = None,
 ) -> dict[str, Any]:
-    """Hand a brief to an agent, which flower starts, or which claims it."""
+    """Hand a brief to an agent, which flower starts, or which claims it.
+
+    The answer says what lay there from an earlier run: as `goes_on` or, after a fresh start, as `left_behind`.
+    """
     found = caller.find_brief(brief)
     claims.check_project(caller, found.project_id)
     agent = auto.agent_to_run(found, agent, run)
+    last = leftovers.newest_run(found)
+    before = leftovers.of_run(last) if last is not None else None
     request = services.dispatch(
         found,
         actor=caller.actor,
@@ -46,7 +56,11 @@ def brief_dispatch(
         base=base,
         worktree=find_worktree(caller, worktree),
     )
-    return {"dispatch": request.pk, "brief": found.pk, "status": request.state, "branch": request.branch}
+    answer = {"dispatch": request.pk, "brief": found.pk, "status": request.state, "branch": request.branch}
+    answer |= {"kind": request.kind, "worktree": request.worktree_id}
+    if before is not None and before.has_work:
+        answer["goes_on" if request.branch == before.branch else "left_behind"] = before.payload()
+    return answer
 
 
 def find_worktree(caller: Identity, number: int | None) -> Worktree | None:

@@ -24,7 +24,7 @@ from briefs.views.brief import act
 from briefs.views.capture import BY_HAND
 from briefs.views.door import Refused, Request, show
 from daemons.models import AgentProgram
-from dispatch import auto, changes, claims, lifecycle, review, services, waves
+from dispatch import changes, claims, leftovers, lifecycle, outlook, retries, review, services, waves
 from dispatch import merge as merging
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
 from dispatch.tools import find_worktree
@@ -61,22 +61,47 @@ def panel(request: Request, brief: Brief, refused: Refused | None) -> dict[str, 
     shown = list(requests[: ON_A_BRIEF + 1])
     why_not = services.explain(brief)
     typed = refused.typed if refused and refused.panel == "dispatch" else {}
+    last = leftovers.newest_run(brief) if not why_not else None
+    way = retries.way_after(last) if last is not None else None
     return {
         "requests": shown[:ON_A_BRIEF],
         "more": len(shown) > ON_A_BRIEF,
         "programs": list(AgentProgram.objects.filter(enabled=True).values_list("name", flat=True)),
         "may": not why_not,
-        "why_not": why_not,
+        "why_not": why_not if not shown or not shown[0].is_active else "",
         "typed": typed,
         "review": _review(request, shown),
-        "kind": DispatchRequest.Kind.REWORK if shown and shown[0].has_work and services.may_retry(shown[0]) else "",
+        "way": way,
+        "kind": _offered_kind(way),
         "last_agent": next((row.program.name for row in shown if row.program), ""),
-        "kinds": [kind for kind in DispatchRequest.Kind.values if kind != DispatchRequest.Kind.DESIGN],
+        "kinds": _kinds(brief, way),
         "worktrees": _free_worktrees(brief),
         "base": services.base_of_build(brief) or (brief.project.main_branch if brief.project else ""),
-        "outlook": auto.outlook(brief) if brief.auto_dispatch else None,
+        "steps": _told(brief),
         "waves": _waves(brief),
     }
+
+
+def _offered_kind(way: retries.Way | None) -> str:
+    """What the form offers first: to go on with what the last run left, where it left something."""
+    if way is None or way.left is None or not (way.left.has_work or way.kind == DispatchRequest.Kind.REWORK):
+        return ""
+    return str(DispatchRequest.Kind.RESUME if way.goes_on else way.kind)
+
+
+def _kinds(brief: Brief, way: retries.Way | None) -> list[str]:
+    """The kinds that a person can choose: of going on and reworking only what there is something for."""
+    kind = DispatchRequest.Kind
+    found = [kind.RESUME] if way is not None and way.goes_on else []
+    found += [kind.REWORK] if retries.newest_work(brief) is not None else []
+    return [str(one) for one in (*found, kind.FRESH, kind.DIRECT)]
+
+
+def _told(brief: Brief) -> list[outlook.NextStep]:
+    """What the panel says of what is next: not what its own form, or the status beside it, says already."""
+    plain = {outlook.Code.DISPATCH, outlook.Code.ENDED, outlook.Code.SET_ASIDE, outlook.Code.CHOOSE_PROJECT}
+    found = [step for step in outlook.steps(brief) if step.code not in plain]
+    return [step for step in found if step.code != outlook.Code.PLAN or step.is_automatic]
 
 
 def _free_worktrees(brief: Brief) -> list[Worktree]:
@@ -159,10 +184,23 @@ def first_program() -> str:
 @rooms.on_board
 def on_board(briefs: list[int]) -> dict[int, rooms.Now]:
     newest = DispatchRequest.objects.filter(brief__in=briefs).order_by().values("brief").annotate(newest=Max("pk"))
-    rows = DispatchRequest.objects.filter(pk__in=newest.values("newest")).select_related("program", "project")
+    rows = DispatchRequest.objects.filter(pk__in=newest.values("newest")).select_related(
+        "program", "project", "claimed_by"
+    )
     requests = list(rows.defer("packet", "summary", "handoff", "changes"))
     said = _last_words([request.brief_id for request in requests if request.state == State.RUNNING])
-    return {request.brief_id: _now(request, said.get(request.brief_id, "")) for request in requests}
+    waits = _waits(requests)
+    return {
+        request.brief_id: _now(request, said.get(request.brief_id, ""), waits.get(request.pk)) for request in requests
+    }
+
+
+def _waits(requests: list[DispatchRequest]) -> dict[int, outlook.NextStep]:
+    """Why those that stand in a line wait, and where. A fixed number of queries but for merges, which are few."""
+    going = [row for row in requests if row.state in {State.QUEUED, State.MERGING}]
+    line = outlook.Line.now() if any(row.state == State.QUEUED for row in going) else None
+    found = {row.pk: outlook.of_request(row, line) for row in going}
+    return {number: step for number, step in found.items() if step.waits}
 
 
 def _last_words(briefs: list[int]) -> dict[int, str]:
@@ -172,7 +210,7 @@ def _last_words(briefs: list[int]) -> dict[int, str]:
     return dict(TraceEntry.objects.filter(pk__in=newest).values_list("brief", "body"))
 
 
-def _now(request: DispatchRequest, said: str) -> rooms.Now:
+def _now(request: DispatchRequest, said: str, waits: outlook.NextStep | None = None) -> rooms.Now:
     agent = request.program.name if request.program else "by hand"
     line = f"now: {' '.join(said.split())[:200]}" if said else ""
     if request.state in {State.DONE, State.CANCELLED}:
@@ -180,9 +218,11 @@ def _now(request: DispatchRequest, said: str) -> rooms.Now:
     if request.failure:
         line = " ".join(request.failure.split())[:200]
     elif request.state == State.FINISHED and request.project and not request.project.auto_merge:
-        line = f"finished: dispatch {request.pk} waits to be merged"
+        line = f"dispatch {request.pk} waits for you: review or merge"
     elif request.state == State.QUEUED and request.program is None:
         line = "waits for an agent to claim it"
+    elif waits is not None:
+        line = waits.sentence
     if request.state == State.FINISHED and request.failure_class:
         label = {"gate": "gate red", "main_red": "main is red"}.get(request.failure_class, "not merged")
         return rooms.Now("failed", label, agent, line)
@@ -204,8 +244,13 @@ def dispatches(request: Request) -> HttpResponse:
     elif state in State.values:
         rows = rows.filter(state=state)
     page = Paginator(rows, ON_A_PAGE).get_page(request.GET.get("page"))
+    waits = _waits(list(page))
     template = "dispatch/_list.html" if request.htmx else "dispatch/dispatches.html"
-    return show(request, template, {"page": page, "state": state, "states": State.values})
+    return show(
+        request,
+        template,
+        {"page": page, "rows": [(row, waits.get(row.pk)) for row in page], "state": state, "states": State.values},
+    )
 
 
 @require_safe
@@ -216,6 +261,12 @@ def dispatch(request: Request, number: int) -> HttpResponse:
 def show_dispatch(
     request: Request, found: DispatchRequest, *, refused: Refused | None = None, status: int = 200
 ) -> HttpResponse:
+    may_retry = (
+        retries.may_retry(found)
+        and request.identity.may_orchestrate
+        and not services.explain(found.brief, instead_of=found)
+    )
+    left = leftovers.of_run(found) if found.state in leftovers.UNMERGED else None
     runs = list(found.gate_runs.select_related("process").order_by("-attempt", "ordinal"))
     context = {
         "found": found,
@@ -227,9 +278,9 @@ def show_dispatch(
         "review": review.of(found, request.identity),
         "changes": changes.read(found.changes),
         "may_cancel": found.is_active and not found.landing and request.identity.may_orchestrate,
-        "may_retry": services.may_retry(found)
-        and request.identity.may_orchestrate
-        and not services.explain(found.brief, instead_of=found),
+        "next": outlook.of_request(found) if found.is_active else None,
+        "left": left,
+        "way": retries.way_after(found, left) if may_retry else None,
         "head": found.head_sha,
         "running": worktrees.leftovers_of(found.worktree) if found.worktree and not found.is_active else [],
     }
@@ -338,7 +389,8 @@ def retry(request: Request, number: int) -> HttpResponse:
     try:
         request.identity.require_orchestrator()
         claims.check_project(request.identity, found.brief.project_id)
-        made = services.retry(found, actor=request.identity.actor)
+        fresh = request.POST.get("kind") == DispatchRequest.Kind.FRESH
+        made = services.retry(found, actor=request.identity.actor, fresh=fresh)
     except Refusal as refusal:
         return _refuse(request, found, refusal, "retry")
     return redirect(reverse("dispatch", args=[made.pk]))

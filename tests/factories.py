@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from briefs import lifecycle
 from briefs.identity import Identity
 from briefs.models import Actor, Brief, Project, Token
 from briefs.services import actors, briefs, projects
@@ -55,6 +56,13 @@ def agent(name: str = "flower-agent") -> Actor:
 
 def make_brief(title: str = "Write the notes", project: Project | None = None, **options: object) -> Brief:
     return briefs.capture(title, actor=operator(), project=project, **options)  # type: ignore[arg-type]
+
+
+def complete_brief(brief: Brief) -> Brief:
+    """The brief as one whose work was merged."""
+    for status in ("dispatched", "in_progress", "complete"):
+        lifecycle.roll_up(brief, status, actor=actors.system())
+    return brief
 
 
 def identity(actor: Actor, scope: str = Token.Scope.AGENT, **limits: int) -> Identity:

@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 
+from briefs.models.blocker import Blocker, BlockerCode
+
 
 class Status(models.TextChoices):
     IDEA = "idea", "idea"
@@ -28,10 +30,11 @@ class BriefQuerySet(models.QuerySet["Brief"]):
         return self.exclude(status__in=TERMINAL)
 
     def with_blocked(self) -> BriefQuerySet:
-        """Annotate ``is_blocked``: an unfinished dependency, an open blocking question, or a needed approval."""
+        """Annotate ``is_blocked``: an unmet dependency, an open blocking question, or a needed approval."""
         from briefs.models import Dependency, Question
+        from briefs.models.relation import UNMET
 
-        unfinished = Dependency.objects.filter(brief=OuterRef("pk")).exclude(depends_on__status__in=TERMINAL)
+        unfinished = Dependency.objects.filter(UNMET, brief=OuterRef("pk"))
         asked = Question.objects.filter(brief=OuterRef("pk"), blocking=True, answered_at=None)
         return self.annotate(is_blocked=Exists(unfinished) | Exists(asked) | Q(needs_approval=True))
 
@@ -97,17 +100,16 @@ class Brief(models.Model):
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
 
-    def waits_for(self) -> list[str]:
-        """Why the brief is blocked, a phrase each; empty when it is not. Blocked is derived, never a status."""
-        waiting = [
-            f"#{relation.depends_on_id} {relation.depends_on.title}"
-            for relation in self.dependencies.select_related("depends_on")
-            if not relation.depends_on.is_terminal
-        ]
-        waiting += [
-            f"an answer to question {question.pk}"
-            for question in self.questions.filter(blocking=True, answered_at=None)
-        ]
+    def blockers(self) -> list[Blocker]:
+        """What holds the brief back; empty when nothing does. Blocked is derived, never a status."""
+        edges = self.dependencies.select_related("depends_on").defer("depends_on__spec")
+        found = [blocker for edge in edges if (blocker := edge.blocker) is not None]
+        asked = self.questions.filter(blocking=True, answered_at=None).values_list("pk", flat=True)
+        found += [Blocker(BlockerCode.QUESTION, number) for number in asked]
         if self.needs_approval:
-            waiting.append("an operator's approval")
-        return waiting
+            found.append(Blocker(BlockerCode.APPROVAL))
+        return found
+
+    def waits_for(self) -> list[str]:
+        """The same for people, a phrase each."""
+        return [blocker.phrase for blocker in self.blockers()]

@@ -9,6 +9,7 @@ from briefs import lifecycle, trace
 from briefs.models import Actor, Brief, Proposal
 from briefs.models.brief import Status
 from briefs.services import specs
+from briefs.signals import stirred
 from flower.errors import Conflict, Forbidden, Invalid
 
 
@@ -96,6 +97,7 @@ def approve(brief: Brief, *, actor: Actor) -> Brief:
             trace.append(brief, trace.Kind.REFINEMENT, actor=actor, data={"approved": True})
             if not brief.waits_for():
                 trace.append(brief, trace.Kind.UNBLOCKED, actor=actor, data={"by": "approval"})
+            stirred.send(Brief, brief=brief)
     return brief
 
 

@@ -13,6 +13,7 @@ from briefs.identity import Identity
 from briefs.models import Actor, Brief, Question
 from briefs.models.brief import TERMINAL
 from briefs.services import recall
+from briefs.signals import stirred
 from flower.errors import Conflict, Invalid, NotFound, TooLarge
 
 MAX_OPTIONS: Final = 12
@@ -61,6 +62,7 @@ def answer(question: Question, body: str, *, actor: Actor) -> Question:
         trace.append(brief, trace.Kind.ANSWER, actor=actor, body=text, data=data)
         if question.blocking and not brief.is_terminal and not brief.waits_for():
             trace.append(brief, trace.Kind.UNBLOCKED, actor=actor, data={"question": question.pk})
+        stirred.send(Brief, brief=brief)
     return question
 
 

@@ -14,7 +14,9 @@ from django.db.models import Q
 
 from briefs.identity import Identity
 from briefs.models import Brief, Dependency, Link, Participant, Project, Question, TraceEntry
-from briefs.models.brief import TERMINAL, Status
+from briefs.models.blocker import Blocker, BlockerCode
+from briefs.models.brief import Status
+from briefs.models.relation import blocker_of
 from briefs.services import searching
 from flower.errors import Invalid
 from flower.prepared import Prepared
@@ -103,6 +105,7 @@ _edge_rows = Prepared(
     lambda brief: Dependency.objects.filter(Q(brief=brief) | Q(depends_on=brief)).values_list(
         *("brief_id", "brief__title", "brief__status", "brief__project"),
         *("depends_on_id", "depends_on__title", "depends_on__status", "depends_on__project"),
+        "accepted_at",
     )
 )
 _child_rows = Prepared(
@@ -166,9 +169,10 @@ def _relations(brief: Brief, limited_to: int | None) -> dict[str, Any]:
         return title if limited_to in (None, project) else HIDDEN_TITLE
 
     needs, needed = [], []
-    for source, its, its_status, its_project, target, title, status, project in _edge_rows(brief.pk):
+    for source, its, its_status, its_project, target, title, status, project, accepted in _edge_rows(brief.pk):
         if source == brief.pk:
-            needs.append({"brief": target, "title": named(title, project), "status": status})
+            row = {"brief": target, "title": named(title, project), "status": status}
+            needs.append({**row, "accepted": True} if accepted is not None else row)
         else:
             needed.append({"brief": source, "title": named(its, its_project), "status": its_status})
     parent = brief.parent
@@ -191,13 +195,15 @@ def _projects(brief: Brief) -> list[dict[str, Any]]:
 
 def _waits_for(brief: Brief, relations: dict[str, Any], questions: list[dict[str, Any]]) -> list[str]:
     """Brief.waits_for from what is loaded already: no further query."""
-    waits = [
-        f"#{needed['brief']} {needed['title']}"
-        for needed in relations["depends_on"]
-        if needed["status"] not in TERMINAL
+    edges = [
+        blocker_of(row["brief"], row["title"], row["status"], is_accepted="accepted" in row)
+        for row in relations["depends_on"]
     ]
-    waits += [f"an answer to question {q['question']}" for q in questions if q["blocking"] and q["answer"] is None]
-    return [*waits, "an operator's approval"] if brief.needs_approval else waits
+    waits = [blocker for blocker in edges if blocker is not None]
+    asked = [q["question"] for q in questions if q["blocking"] and q["answer"] is None]
+    waits += [Blocker(BlockerCode.QUESTION, number) for number in asked]
+    waits += [Blocker(BlockerCode.APPROVAL)] if brief.needs_approval else []
+    return [blocker.phrase for blocker in waits]
 
 
 def _within(payload: dict[str, Any], limit: int, entries: int) -> dict[str, Any]:

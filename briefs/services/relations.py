@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from django.db import transaction
+from django.utils import timezone
 
 from briefs import graph, lifecycle, trace
 from briefs.models import Actor, Brief, Dependency, Link
-from briefs.models.brief import Status
-from flower.errors import Conflict, Invalid
+from briefs.models.brief import TERMINAL, Status
+from briefs.signals import stirred
+from flower.errors import Conflict, Invalid, NotFound
 
 
 def add_dependency(brief: Brief, depends_on: Brief, *, actor: Actor) -> Dependency:
@@ -31,15 +33,47 @@ def remove_dependency(brief: Brief, depends_on: Brief, *, actor: Actor) -> None:
     with transaction.atomic():
         graph.lock()
         trace.lock(brief)
-        gone, _ = Dependency.objects.filter(brief=brief, depends_on=depends_on).delete()
-        if not gone:
+        edge = Dependency.objects.select_related("depends_on").filter(brief=brief, depends_on=depends_on).first()
+        if edge is None:
             return
+        edge.delete()
         data = {"depends_on": depends_on.pk, "title": depends_on.title}
         trace.append(brief, trace.Kind.DEPENDENCY_REMOVED, actor=actor, data=data)
-        if not depends_on.is_terminal and not brief.is_terminal and not brief.waits_for():
+        if not brief.is_terminal and edge.blocker is not None and not brief.waits_for():
             trace.append(
                 brief, trace.Kind.UNBLOCKED, actor=actor, data={"by": depends_on.pk, "title": depends_on.title}
             )
+        stirred.send(Brief, brief=brief)
+
+
+def accept_missing(brief: Brief, depends_on: Brief, *, actor: Actor) -> Dependency:
+    """Let ``brief`` start although ``depends_on`` was cancelled or abandoned, so that its work is not there.
+
+    The dependency stays on record, with who said so. Once said, saying it again is nothing. Raises NotFound when there
+    is no such dependency, Conflict while the other brief may still bring its work.
+    """
+    with transaction.atomic():
+        graph.lock()
+        trace.lock(brief)
+        edge = Dependency.objects.select_related("depends_on").filter(brief=brief, depends_on=depends_on).first()
+        if edge is None:
+            raise NotFound(f"Brief #{brief.pk} does not depend on #{depends_on.pk}.")
+        other = edge.depends_on
+        if other.status not in TERMINAL - {Status.COMPLETE}:
+            raise Conflict(
+                f"Brief #{other.pk} is {other.get_status_display()}; "
+                "one starts without the work of what was cancelled or abandoned only."
+            )
+        if edge.accepted_at is not None:
+            return edge
+        edge.accepted_by, edge.accepted_at = actor, timezone.now()
+        edge.save(update_fields=["accepted_by", "accepted_at"])
+        data = {"starts_without": other.pk, "title": other.title, "status": other.status}
+        trace.append(brief, trace.Kind.REFINEMENT, actor=actor, data=data)
+        if not brief.is_terminal and not brief.waits_for():
+            trace.append(brief, trace.Kind.UNBLOCKED, actor=actor, data={"by": other.pk, "title": other.title})
+        stirred.send(Brief, brief=brief)
+    return edge
 
 
 def set_parent(brief: Brief, parent: Brief | None, *, actor: Actor) -> Brief:
@@ -77,14 +111,16 @@ def merge(brief: Brief, into: Brief, *, actor: Actor) -> Brief:
             raise Conflict(f"Brief #{brief.pk} is {brief.get_status_display()} already; there is nothing to merge.")
         if _path(into.pk, brief.pk, _parent_of_each):
             raise Invalid(f"Brief #{into.pk} is part of the epic #{brief.pk}; an epic is not merged into its own part.")
+        edges = Dependency.objects.filter(depends_on=brief)
+        for relation in edges.exclude(brief=into):
+            if not _path(into.pk, relation.brief_id, _needed_by_each):
+                Dependency.objects.get_or_create(brief_id=relation.brief_id, depends_on=into)
+        edges.update(accepted_by=actor, accepted_at=timezone.now())  # its work is not missing: it goes on in ``into``
         lifecycle.move(brief, Status.CANCELLED, actor=actor, why=f"merged into #{into.pk}")
         trace.append(brief, trace.Kind.MERGED, actor=actor, data={"into": into.pk, "title": into.title})
         body = brief.spec[: trace.MAX_BODY]
         trace.append(into, trace.Kind.MERGED, actor=actor, body=body, data={"from": brief.pk, "title": brief.title})
         Brief.objects.filter(parent=brief).exclude(pk=into.pk).update(parent=into)
-        for relation in Dependency.objects.filter(depends_on=brief).exclude(brief=into):
-            if not _path(into.pk, relation.brief_id, _needed_by_each):
-                Dependency.objects.get_or_create(brief_id=relation.brief_id, depends_on=into)
         for one, other in ((brief, into), (into, brief)):
             Link.objects.get_or_create(
                 brief=one,

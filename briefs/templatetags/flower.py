@@ -124,6 +124,15 @@ def _since(at: datetime, suffix: str) -> str:
 
 
 @register.filter
+def clock(at: datetime | None) -> str:
+    """The exact time of something that is to come or was: ``14:05:10 UTC`` today, else with its date."""
+    if at is None:
+        return ""
+    exact, today = at.astimezone(timezone.get_current_timezone()), timezone.localtime()
+    return exact.strftime("%H:%M:%S %Z" if exact.date() == today.date() else "%Y-%m-%d %H:%M:%S %Z")
+
+
+@register.filter
 def day(at: datetime | None) -> SafeString:
     """When something began that goes on: ``14:05`` today, else ``3 Jul``; static/js/ago.js puts it into local time."""
     if at is None:

@@ -11,8 +11,9 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from briefs.identity import Identity
-from briefs.models import Brief, Participant, Project, Proposal, Question
+from briefs.models import Brief, Dependency, Participant, Project, Proposal, Question
 from briefs.models.brief import TERMINAL, BriefQuerySet, Status
+from briefs.models.relation import MISSING_WORK
 from briefs.services import searching
 from briefs.services.recall import visible
 from briefs.views import rooms
@@ -173,7 +174,9 @@ def needs_a_person() -> Q:
     """The briefs that cannot go on without a person: a question, an approval, a plan to decide, work to merge."""
     asked = Question.objects.filter(answered_at=None).order_by().values("brief")
     proposed = Proposal.objects.filter(state=Proposal.State.OPEN).order_by().values("brief")
-    waiting = Q(needs_approval=True) | Q(pk__in=asked) | Q(pk__in=proposed) | rooms.waiting_for_a_person()
+    without = Dependency.objects.filter(MISSING_WORK).order_by().values("brief")
+    waiting = Q(needs_approval=True) | Q(pk__in=asked) | Q(pk__in=proposed) | Q(pk__in=without)
+    waiting |= rooms.waiting_for_a_person()
     return ~Q(status__in=[*TERMINAL, Status.DEFERRED]) & waiting
 
 

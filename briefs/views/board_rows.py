@@ -19,6 +19,7 @@ from briefs import lifecycle
 from briefs.identity import Identity
 from briefs.models import Brief, Dependency, Proposal, Question
 from briefs.models.brief import TERMINAL, Status
+from briefs.models.relation import UNMET
 from briefs.services.recall import visible
 from briefs.templatetags.flower import ago
 from briefs.views import rooms
@@ -206,9 +207,16 @@ def _rows(identity: Identity, briefs: list[Brief], folded: frozenset[int], filte
     numbers = [brief.pk for brief in briefs]
     template = "briefs/_card.html" if filters.columns else "briefs/_row.html"
     rows = {brief.pk: Row(brief, may_write=identity.may_write, template=template) for brief in briefs}
-    unfinished = Dependency.objects.filter(brief__in=numbers).exclude(depends_on__status__in=TERMINAL).order_by("-pk")
-    for number, other, title in unfinished.values_list("brief", "depends_on", "depends_on__title"):
-        rows[number].waits = f"waits for #{other} {title}"
+    unmet = Dependency.objects.filter(UNMET, brief__in=numbers).order_by("-pk")
+    for number, other, title, status in unmet.values_list(
+        "brief", "depends_on", "depends_on__title", "depends_on__status"
+    ):
+        rows[number].asks = rows[number].asks or status in TERMINAL
+        rows[number].waits = (
+            f"#{other} {title} is {status}: start without its work?"
+            if status in TERMINAL
+            else f"waits for #{other} {title}"
+        )
     asked = Question.objects.filter(brief__in=numbers, answered_at=None).order_by("-pk")
     for number, body in asked.values_list("brief", "body"):
         rows[number].asks, rows[number].waits = True, f"asks: {' '.join(body[:400].split())[:160]}"

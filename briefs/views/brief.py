@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from briefs import lifecycle
 from briefs.forms import FlagForm, NoteForm, StatusForm, TitleForm, read
 from briefs.models import Brief, TraceEntry
+from briefs.models.blocker import BlockerCode
 from briefs.models.brief import Status
 from briefs.services import briefs, recall
 from briefs.views.door import Refused, Request, show
@@ -62,11 +63,13 @@ def act(request: Request, found: Brief, panel: str, run: Callable[[], object]) -
 
 
 def brief_context(request: Request, found: Brief, refused: Refused | None) -> dict[str, Any]:
+    blockers = found.blockers()
     return {
         "brief": found,
         "refused": refused,
         "moves": [Status(to) for to in Status if to in lifecycle.BRIEF.moves[found.status] - lifecycle.ROLLED_UP],
-        "blocked": found.waits_for(),
+        "blocked": [blocker.phrase for blocker in blockers],
+        "missing": [blocker for blocker in blockers if blocker.code == BlockerCode.MISSING_WORK],
         "merged_into": _merged_into(request, found),
         "now": _now(found),
         **rail_context(request, found, refused),

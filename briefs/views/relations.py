@@ -22,6 +22,7 @@ class OtherForm(forms.Form):
     other = forms.CharField(required=False)
     remove = forms.BooleanField(required=False)
     sure = forms.BooleanField(required=False)
+    accept = forms.BooleanField(required=False)
 
 
 def _other(request: Request, text: str) -> Brief:
@@ -39,6 +40,10 @@ def dependency(request: Request, number: int) -> HttpResponse:
     def change() -> None:
         typed = read(OtherForm(request.POST))
         other = _other(request, typed["other"])
+        if typed["accept"]:
+            request.identity.require_orchestrator()
+            relations.accept_missing(found, other, actor=request.identity.actor)
+            return
         run = relations.remove_dependency if typed["remove"] else relations.add_dependency
         run(found, other, actor=request.identity.actor)
 

@@ -274,7 +274,7 @@ def test_a_brief_with_an_active_dispatch_says_why_it_stays(browser, project):
     brief = make_brief("Out", project)
     dispatch(brief, actor=operator())
     answer = browser.post(f"/briefs/{brief.pk}/move/", {"status": "planned"}, headers=JSON)
-    assert "Complete or cancel it first." in answer.json()["error"]
+    assert f"The status of brief #{brief.pk} follows from that" in answer.json()["error"]
 
 
 def test_the_menu_of_moves_offers_what_is_legal_and_leads_back(browser, project):

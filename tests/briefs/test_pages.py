@@ -376,7 +376,7 @@ def test_dispatching_from_the_page(browser, project):
     page = body(browser.get(brief.get_absolute_url()))
     assert f"/dispatches/{request.pk}/" in page and "queued" in page
     refused = browser.post(f"/briefs/{brief.pk}/dispatch/", {"agent": "worker"})
-    assert refused.status_code == 409 and "one at a time" in body(refused)
+    assert refused.status_code == 409 and "One agent at a time works on a brief" in body(refused)
 
 
 # --- the trace --------------------------------------------------------------------------------------------------------

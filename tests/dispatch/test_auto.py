@@ -8,7 +8,7 @@ from briefs import lifecycle, trace
 from briefs.models import Proposal
 from briefs.services import briefs, proposals, questions, relations, specs
 from daemons.services import programs
-from dispatch import auto, services, tasks
+from dispatch import auto, outlook, services, tasks
 from dispatch.models import DispatchRequest
 from tests.dispatch.test_main_job import complete_when_committed
 from tests.factories import agent, git, make_brief, operator
@@ -68,9 +68,9 @@ def test_what_is_blocked_waits_and_goes_when_it_is_not(project, worker, looked_a
     second = flagged(project)
     relations.add_dependency(second, first, actor=operator())
     plan(second)
-    assert auto.consider(second.pk) is None and "First" in auto.outlook(second).sentence
+    assert auto.consider(second.pk) is None and "First" in outlook.next_step(second).sentence
     looked_at.clear()
-    lifecycle.move(first, "cancelled", actor=operator())
+    relations.remove_dependency(second, first, actor=operator())
     assert looked_at == [second.pk]
     assert auto.consider(second.pk) is not None
 
@@ -82,7 +82,8 @@ def test_after_a_failure_somebody_must_touch_it_first(project, worker, looked_at
     brief.refresh_from_db()
     assert brief.status == "planned"
     assert auto.sweep() == []
-    assert f"dispatch {request.pk} was called off" in auto.outlook(brief).sentence
+    step = outlook.next_step(brief)
+    assert (step.code, step.dispatch) == (outlook.Code.DISPATCH_AGAIN, request.pk)
     briefs.note(brief, "only a note", actor=operator())
     assert auto.sweep() == []
     specs.update(brief, "a better plan", base_version=brief.spec_version, actor=operator())
@@ -113,24 +114,25 @@ def test_the_cap_is_respected(project, worker, looked_at, settings):
     settings.FLOWER = dataclasses.replace(settings.FLOWER, max_concurrent=1)
     one, two = plan(flagged(project, "One")), plan(flagged(project, "Two"))
     assert len(auto.sweep()) == 1
-    assert "free place" in auto.outlook(two).sentence
+    step = outlook.next_step(two)
+    assert (step.code, step.running, step.cap) == (outlook.Code.WAIT_FOR_PLACE, 1, 1)
     services.cancel(DispatchRequest.objects.get(brief=one), "no", actor=operator())
     assert [DispatchRequest.objects.get(pk=pk).brief_id for pk in auto.sweep()] == [two.pk]
 
 
 def test_the_agent_is_the_projects_last_or_the_only_one(project, looked_at):
     brief = plan(flagged(project))
-    assert "no agent program" in auto.outlook(brief).sentence
+    assert "no agent program" in outlook.next_step(brief).sentence
     programs.register("one", ["/bin/sleep", "1"])
-    assert auto.outlook(brief).agent == "one"
+    assert outlook.next_step(brief).agent == "one"
     programs.register("two", ["/bin/sleep", "1"])
-    assert not auto.outlook(brief).now and "several" in auto.outlook(brief).sentence
+    assert not outlook.next_step(brief).now and "several" in outlook.next_step(brief).sentence
     services.cancel(
         services.dispatch(make_brief("Other", project), actor=operator(), agent="two"), "x", actor=operator()
     )
-    assert auto.outlook(brief).agent == "two"
+    assert outlook.next_step(brief).agent == "two"
     programs.register("two", ["/no/such/program"])
-    assert "not installed" in auto.outlook(brief).sentence and auto.consider(brief.pk) is None
+    assert "not installed" in outlook.next_step(brief).sentence and auto.consider(brief.pk) is None
 
 
 def test_a_design_pass_comes_before_the_build(project, drive, looked_at):
@@ -142,7 +144,7 @@ def test_a_design_pass_comes_before_the_build(project, drive, looked_at):
     assert design.kind == "design"
     assert f"docs/design/{brief.pk}-build-it.md" in design.packet and "do not build it" in design.packet
     drive(design, "running")
-    assert "design pass" in auto.outlook(brief).sentence
+    assert "design pass" in outlook.next_step(brief).sentence
     proposals.propose(brief, "The plan, thought through.", actor=design.claimed_by)
     complete_when_committed(design, summary="Thought through.")
     drive(design, "done")
@@ -174,9 +176,9 @@ def test_without_auto_dispatch_the_plan_waits_for_a_person(project, drive, looke
     assert (brief.status, brief.design_loop, brief.spec) == ("planned", False, "")
     assert Proposal.objects.get().state == "open"
     flagged_again(brief)
-    assert "decision about the proposed plan" in auto.outlook(brief).sentence
+    assert outlook.next_step(brief).code == outlook.Code.DECIDE_PLAN
     proposals.accept(Proposal.objects.get(), actor=operator(), base_version=0)
-    assert auto.outlook(Proposal.objects.get().brief).agent == "designer"
+    assert outlook.next_step(Proposal.objects.get().brief).agent == "designer"
 
 
 def test_a_plan_never_overwrites_what_a_person_wrote_meanwhile(project, looked_at):

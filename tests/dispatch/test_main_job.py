@@ -14,7 +14,7 @@ from dispatch import claims, services, tools
 from dispatch import merge as merging
 from dispatch.models import DispatchRequest
 from flower.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
-from tests.factories import agent, git, identity, make_brief, operator
+from tests.factories import agent, complete_brief, git, identity, make_brief, operator
 from tests.system.running import until
 from transcripts import owners
 from transcripts.events import Facts
@@ -182,14 +182,12 @@ def test_a_program_that_is_not_installed_is_refused_at_once(project):
 
 
 def test_what_cannot_be_dispatched_says_why_and_changes_nothing(project):
-    from briefs import lifecycle
-
     brief, other = make_brief("One", project), make_brief("Other", project)
     relations.add_dependency(brief, other, actor=operator())
     seq = brief.trace.count()
     with pytest.raises(Conflict, match=f"blocked: it waits for #{other.pk} Other"):
         services.dispatch(brief, actor=operator())
-    lifecycle.move(other, "cancelled", actor=operator())
+    complete_brief(other)
     assert brief.trace.last().kind == "unblocked"
     with pytest.raises(Conflict, match="dispatch is closed"):
         services.dispatch(other, actor=operator())
@@ -206,7 +204,7 @@ def test_what_cannot_be_dispatched_says_why_and_changes_nothing(project):
 def test_one_active_request_a_brief(project):
     brief = make_brief("One", project)
     services.dispatch(brief, actor=operator())
-    with pytest.raises(Conflict, match="one at a time"):
+    with pytest.raises(Conflict, match="One agent at a time"):
         services.dispatch(brief, actor=operator())
     services.dispatch(brief, actor=operator(), beside=True)
     assert brief.dispatch_requests.count() == 2
@@ -217,7 +215,7 @@ def test_a_manual_move_is_refused_while_a_request_is_active(project):
 
     brief = make_brief("One", project)
     request = services.dispatch(brief, actor=operator())
-    with pytest.raises(Conflict, match="follows from it"):
+    with pytest.raises(Conflict, match="cancel dispatch"):
         lifecycle.move(brief, "deferred", actor=operator())
     services.cancel(request, "changed my mind", actor=operator())
     brief.refresh_from_db()

@@ -76,7 +76,7 @@ def test_after_a_conflict_the_packet_says_where_the_work_is_and_how_to_take_it_o
 
 def test_a_red_gate_is_reworked_instead_of_merged_again(project, finished, drive):
     redden(project, finished, drive)
-    with pytest.raises(Conflict, match="finished already"):
+    with pytest.raises(Conflict, match="rework it, or merge it again"):
         services.dispatch(finished.brief, actor=operator())  # a fresh start is none
     orchestrator = identity(agent("orchestrator"), Token.Scope.ORCHESTRATOR)
     answer = tools.brief_dispatch(orchestrator, finished.brief_id, kind="rework")
@@ -94,7 +94,7 @@ def test_a_red_gate_is_reworked_instead_of_merged_again(project, finished, drive
 
 
 def test_work_that_waits_to_be_merged_is_not_reworked(project, finished):
-    with pytest.raises(Conflict, match="finished already"):
+    with pytest.raises(Conflict, match="review or merge"):
         services.dispatch(finished.brief, actor=operator(), kind="rework")
     with pytest.raises(Conflict, match="nothing to do over"):
         services.retry(finished, actor=operator())

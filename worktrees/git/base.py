@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import threading
@@ -25,7 +26,8 @@ class Base:
 
     `lock_folder` holds the host-wide limits (two fills at once); by default a private folder under the
     temporary directory. All processes of one host must use the same. `allowed` are the commands of filters and merge
-    drivers that may run here, by configuration key (programs.py).
+    drivers that may run here, by configuration key (programs.py). `time_limit` (seconds) bounds each git command
+    further than it is anyway: for pages, which read only.
     """
 
     def __init__(
@@ -34,10 +36,12 @@ class Base:
         *,
         lock_folder: Path | None = None,
         allowed: Mapping[str, str] | None = None,
+        time_limit: float = math.inf,
     ) -> None:
         self.path = Path(path).absolute()
         self.lock_folder = lock_folder
         self.allowed = dict(allowed or {})
+        self.time_limit = time_limit
         self._locked = threading.local()
 
     def __repr__(self) -> str:
@@ -97,7 +101,7 @@ class Base:
             env=env,
             config=config,
             stdin=stdin,
-            timeout=timeout,
+            timeout=min(timeout, self.time_limit),
             ok=ok,
             limit=limit,
             cut=cut,
