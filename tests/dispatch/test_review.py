@@ -108,7 +108,7 @@ def test_the_dispatch_page_has_summary_changes_gates_packet_in_this_order(finish
     fold = page[page.index('id="packet-fold"') :]
     assert " open" not in fold[: fold.index(">")]
     parts = browser.get(f"/dispatches/{finished.pk}/", headers={"hx-request": "true"}).content.decode()
-    assert parts.count('hx-swap-oob="true"') == 3
+    assert parts.count('hx-swap-oob="true"') == 4
     assert 'id="work"' not in parts, "what one reads is not taken away"
 
 
