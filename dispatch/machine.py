@@ -145,7 +145,8 @@ def _run(request: DispatchRequest, worktree: Worktree) -> None:
     try:
         if DispatchRequest.objects.filter(worktree=worktree).exclude(brief=worktree.brief).exists():
             worktrees.reuse(worktree, request.brief_id)
-        packet = worktrees.write_packet(worktree, request.packet)
+        worktrees.write_packet(worktree, request.packet)
+        packet = worktrees.write_packet(worktree, request.packet, request.pk)
     except git.LockBusy:
         return  # the next sweep goes on
     except (Conflict, git.GitError) as error:

@@ -48,7 +48,7 @@ SETUP_CHANGES: Final = 200  # files that are noted as changed by it
 BUSY_SECONDS: Final = 2.0  # how long a step waits for somebody else's work in the repository
 TIDY_SECONDS: Final = 15.0  # how long one request for all that hold nothing asks git
 LONG_AT_ONCE: Final = 2  # checkouts and removals that one process works on: each holds a thread, for minutes maybe
-PACKET: Final = ".flower/packet.md"  # below the worktree, kept out of git
+PACKET: Final = ".flower/packet.md"  # below the worktree, kept out of git: of the request that began there last
 
 WORKTREE: Final = table(
     "worktree",
@@ -599,13 +599,17 @@ def _end_leftovers(worktree: Worktree, actor: Actor) -> None:
         trace.append(worktree.brief, trace.Kind.WORKTREE, actor=actor, body=body, data=data)
 
 
-def write_packet(worktree: Worktree, text: str) -> Path:
+def write_packet(worktree: Worktree, text: str, dispatch: int | None = None) -> Path:
     """Put an agent's packet into its worktree, where git does not see it; returns its path.
+
+    With the number of its ``dispatch`` it is a file of that one's own, since several agents may work there.
 
     What the repository brings under that name may lead anywhere, so no link is followed: neither the worktree's folder
     nor `.flower` may be one, and the text goes to a new file that is then renamed. Raises Conflict when it cannot be.
     """
     path = worktree.checkout / PACKET
+    if dispatch is not None:
+        path = path.with_name(f"packet-{dispatch}.md")
     temporary = f"packet-{secrets.token_hex(8)}.tmp"
     try:
         with _folder(worktree.checkout) as top:

@@ -14,7 +14,7 @@ from briefs.identity import Identity
 from briefs.models import Actor
 from daemons.services import processes
 from daemons.terminal import HolderError
-from dispatch import lifecycle
+from dispatch import lifecycle, sharing
 from dispatch.merge import checks, gates, landing, mainline, plan, record
 from dispatch.models import DispatchRequest, GateRun, MainState, MergeLock, State
 from flower import live
@@ -61,6 +61,8 @@ def check_may_merge(identity: Identity) -> None:
 def step(request: DispatchRequest) -> None:
     """Bring a merge as far as it can go now. Called under the request's lock (dispatch/machine.py)."""
     assert request.project is not None
+    if not request.merge_sha and sharing.at_work_beside(request).exists():
+        return  # a merge would take what that run has committed so far; its end lets this go on (dispatch/outlook.py)
     if not _take_turn(request):
         return  # another merge to the same branch is under way; its end kicks this one
     repository = worktrees.repository(request.project)

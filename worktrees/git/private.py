@@ -70,6 +70,8 @@ _MESSAGE = (
 fi
 file=$1
 IFS= read -r trailer < "$here/flower-trailer" || [ -n "$trailer" ] || exit 0
+# Several agents may work here, each on a brief of its own: a number in its environment wins.
+case $FLOWER_BRIEF in '' | *[!0-9]*) ;; *) trailer="Brief: #$FLOWER_BRIEF" ;; esac
 # The words of the message: no comments, nothing below the scissors of `commit -v`.
 words() { sed '/^. -* >8 -*$/,$d' "$file" | git stripspace --strip-comments; }
 if [ "$name" = commit-msg ]; then
