@@ -41,15 +41,16 @@ def projects(bench: Bench) -> dict[str, Path]:
     ]
     files = {f"{number}.txt": f"{number}\n" for number in range(99)}
     files |= {".gitattributes": "*.slow filter=wait\n", "first.slow": "first\n"}
+    slow = bench.project("slow", "--auto-merge", "--git-program", "wait", files=files)
+    smudge = f"echo $$ >> {here}/writing; {until_('write')}; exec cat"
+    git(bench.folder / "slow", "config", "filter.wait.smudge", smudge)  # what an operator allows is as it is then
     bench.begin(
         bench.project("prepare", "--auto-merge", "--setup", f"{setup}; echo $n >> {here}/setups; {until_('setup-$n')}"),
         bench.project("run", "--auto-merge"),
         bench.project("merge", "--auto-merge", "--gate", gates[0], "--gate", gates[1]),
-        bench.project("slow", "--auto-merge", files=files),
+        slow,
         bench.agent("slow", "--env", "SUFFIX=.slow"),
     )
-    smudge = f"echo $$ >> {here}/writing; {until_('write')}; exec cat"
-    git(bench.folder / "slow", "config", "filter.wait.smudge", smudge)
     return {slug: bench.folder / slug for slug in (*STEPS, "slow")}
 
 
