@@ -11,7 +11,7 @@ from briefs.models import Brief
 from briefs.services import briefs, questions, relations
 from briefs.views.board_filters import needs_a_person
 from daemons.services import programs
-from dispatch import claims, outlook, services
+from dispatch import board, claims, outlook, services  # noqa: F401  board declares what needs you
 from dispatch import lifecycle as requests
 from dispatch import merge as merging
 from dispatch.outlook import Code, Line, Who
