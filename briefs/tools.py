@@ -238,7 +238,7 @@ def brief_remove_dependency(caller: Identity, brief: BriefNumber, depends_on: De
 
 
 @tool("o")
-def brief_start_without(caller: Identity, brief: int, depends_on: int) -> dict[str, Any]:
+def brief_start_without(caller: Identity, brief: BriefNumber, depends_on: DependsOn) -> dict[str, Any]:
     """Let `brief` start although `depends_on` was cancelled or abandoned, so that its work is not there."""
     found, other = caller.find_brief(brief), caller.find_brief(depends_on)
     relations.accept_missing(found, other, actor=caller.actor)
