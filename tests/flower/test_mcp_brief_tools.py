@@ -157,6 +157,10 @@ def test_epics_and_dependencies(tool, page, made):
     assert [row["brief"] for row in tool("recall_briefs", epic=epic, dispatchable=True)["briefs"]] == [one]
     with pytest.raises(Refused, match=f"circle: #{one} -> #{two} -> #{one}"):
         tool("brief_add_dependency", brief=one, depends_on=two)
+    with pytest.raises(Refused):
+        tool("brief_start_without", brief=two, depends_on=one)  # its work is only not there yet
+    tool("brief_update_status", brief=one, status="cancelled")
+    assert tool("brief_start_without", brief=two, depends_on=one)["blocked"] == []
     tool("brief_remove_dependency", brief=two, depends_on=one)
     assert "No dependencies — dispatchable once planned." in page(f"/briefs/{two}/")
 
