@@ -11,10 +11,10 @@ from tests.flower import bad_texts, patterns
 
 @pytest.mark.django_db
 def test_no_text_holds_a_thread_or_swells():
-    seed = random.randrange(10**9)
-    found = bad_texts.run(20, seed)
+    # The same texts each time: what nobody has seen yet is looked for by the benchmark, and no gate depends on chance.
+    found = bad_texts.run(20, seed=1)
     assert found.runs > 100
-    assert not found.bad, f"with the seed {seed}:\n" + "\n".join(found.bad)
+    assert not found.bad, "\n".join(found.bad)
 
 
 def test_every_pattern_is_found():

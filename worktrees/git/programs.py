@@ -50,7 +50,7 @@ TEXT_MERGE: Final = "git merge-file --marker-size=%L -L ours -L base -L theirs %
 _MOST_REPOSITORIES: Final = 500  # submodules whose configuration is read for one call
 
 # The words of git when a required filter has no command.
-_FAILED: Final = re.compile(r"(?:clean|smudge) filter '?(.+?)'? failed")
+_FAILED: Final = re.compile(r"(?:clean|smudge) filter '?([^\n]{1,200}?)'? failed")
 
 Ask = Callable[[Path, Sequence[str]], bytes]  # git in a folder -> its output; raises GitError
 
