@@ -39,14 +39,31 @@ BRIEF: Final = table(
     by_itself=ROLLED_UP,
 )
 
-Guard = Callable[[Brief, str], str | None]
+Guard = Callable[[Brief], str | None]
 _guards: list[Guard] = []
 
 
 def guard(check: Guard) -> Guard:
-    """Register a check of manual moves: it returns the sentence of a refusal, or None."""
+    """Register what holds a brief's moves by hand back: it returns the sentence of a refusal, or None."""
     _guards.append(check)
     return check
+
+
+def possible_moves(brief: Brief, actor: Actor) -> list[str]:
+    """Where this actor can move a brief by hand now, in the order of the states: what page and tool offer."""
+    if _held_back(brief, actor):
+        return []
+    legal = BRIEF.moves[brief.status] - ROLLED_UP
+    if Status.COMPLETE in legal and brief.questions.filter(answered_at=None).exists():
+        legal -= {Status.COMPLETE}
+    return [status for status in Status.values if status in legal]
+
+
+def _held_back(brief: Brief, actor: Actor) -> str:
+    """Why this actor can move a brief nowhere by hand now: a sentence, or nothing."""
+    if brief.status in TERMINAL and actor.kind != Actor.Kind.OPERATOR:
+        return f"Brief #{brief.pk} is {words(brief.status)}; only an operator may reopen it."
+    return next((sentence for check in _guards if (sentence := check(brief))), "")
 
 
 def move(brief: Brief, to: str, *, actor: Actor, why: str = "") -> Brief:
@@ -58,19 +75,16 @@ def move(brief: Brief, to: str, *, actor: Actor, why: str = "") -> Brief:
         _lock(brief, to)
         if brief.status == to:
             return brief
+        if sentence := _held_back(brief, actor):
+            raise Conflict(sentence)
         if to in ROLLED_UP and not BRIEF.may(brief.status, to):
             name = f"Brief #{brief.pk} is {words(brief.status)}"
             raise Conflict(f"{name} and cannot become {words(to)} by hand; that follows from dispatching.")
-        BRIEF.check(str(f"Brief #{brief.pk}"), brief.status, to)
+        BRIEF.check(f"Brief #{brief.pk}", brief.status, to, possible_moves(brief, actor))
         if to in ROLLED_UP:
             raise Conflict(
                 f"{words(to).capitalize()} follows from dispatching brief #{brief.pk}; it is not set by hand."
             )
-        if brief.status in TERMINAL and actor.kind != Actor.Kind.OPERATOR:
-            raise Conflict(f"Brief #{brief.pk} is {words(brief.status)}; only an operator may reopen it.")
-        for check in _guards:
-            if sentence := check(brief, to):
-                raise Conflict(sentence)
         if to == Status.COMPLETE:
             check_questions(brief)
         return _move(brief, to, actor, why)

@@ -122,10 +122,13 @@ def brief_append(
 def brief_update_status(
     caller: Identity,
     brief: BriefNumber,
-    status: Annotated[str, Arg("Where to.", BY_HAND)],
+    status: Annotated[str, Arg("Where to: one of its possible `moves`.", BY_HAND, refused_by_tool=True)],
     why: Why = "",
 ) -> dict[str, Any]:
-    """Move a brief by hand. `dispatched` and `in_progress` are not set: they follow from dispatching it."""
+    """Move a brief by hand. Which moves are possible now, `dispatch_explain` says (`moves`), and so does a refusal.
+
+    While a dispatch is active none is: the status follows from that.
+    """
     found = lifecycle.move(caller.find_brief(brief), status, actor=caller.actor, why=why)
     return {"ok": True, "brief": found.pk, "status": found.status}
 

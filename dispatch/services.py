@@ -437,7 +437,7 @@ def recall_section(brief: int) -> list[dict[str, Any]]:
     ]
 
 
-def guard_manual_move(brief: Brief, to: str) -> str | None:
+def guard_manual_move(brief: Brief) -> str | None:
     """For briefs.lifecycle: the status of a brief with an active request follows from the request."""
     rows = DispatchRequest.objects.filter(brief=brief, state__in=ACTIVE)
     active = rows.select_related("project", "program", "claimed_by").first()

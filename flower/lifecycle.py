@@ -6,7 +6,7 @@ Nothing else assigns a state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from flower.errors import Conflict, Invalid
@@ -31,13 +31,15 @@ class Table:
         """The states from which ``new`` is legal: what a conditional UPDATE filters on."""
         return sorted(state for state, targets in self.moves.items() if new in targets)
 
-    def check(self, name: str, old: str, new: str) -> None:
-        """Refuse an unknown state or an illegal move, naming what would be legal."""
+    def check(self, name: str, old: str, new: str, possible: Collection[str] | None = None) -> None:
+        """Refuse an unknown state or an illegal move, naming what is ``possible`` (default: what would be legal)."""
+        if possible is None:
+            possible = self.moves[old] - self.by_itself
+        legal = _or(words(state) for state in sorted(possible))
+        rest = f"from here it may become {legal}" if legal else "that is its end"
         if new not in self.moves:
-            raise Invalid(f"'{new}' is no {self.noun} status; it is one of {', '.join(sorted(self.moves))}.")
+            raise Invalid(f"'{new}' is no {self.noun} status; {name} is {words(old)}, {rest}.")
         if not self.may(old, new):
-            legal = _or(words(state) for state in sorted(self.moves[old] - self.by_itself))
-            rest = f"from here it may become {legal}" if legal else "that is its end"
             raise Conflict(f"{name} is {words(old)} and cannot become {words(new)}; {rest}.")
 
 

@@ -23,10 +23,14 @@ Run = TypeVar("Run", bound=Callable[..., dict[str, Any]])
 
 @dataclass(frozen=True)
 class Arg:
-    """What the model is told of an argument besides its type; ``choices`` are the only texts that it may be."""
+    """What the model is told of an argument besides its type; ``choices`` are the only texts that it may be.
+
+    ``refused_by_tool``: which of them it may be depends on more; then the tool refuses the others, with what it may be.
+    """
 
     says: str
     choices: Sequence[str] = ()
+    refused_by_tool: bool = False
 
 
 # What many tools take. Said in few words: the list of tools is in every agent's context.

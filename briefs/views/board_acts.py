@@ -39,10 +39,9 @@ def moves(request: Request, number: int) -> HttpResponse:
 
 
 def _show_moves(request: Request, found: Brief, refusal: Refusal | None = None) -> HttpResponse:
-    legal = lifecycle.BRIEF.moves[found.status] - lifecycle.ROLLED_UP
     context = {
         "brief": found,
-        "moves": [status for status in Status if status in legal],
+        "moves": [Status(to) for to in lifecycle.possible_moves(found, request.identity.actor)],
         "refused": refusal,
         "back": _back(request),
     }

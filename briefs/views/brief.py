@@ -67,7 +67,7 @@ def brief_context(request: Request, found: Brief, refused: Refused | None) -> di
     return {
         "brief": found,
         "refused": refused,
-        "moves": [Status(to) for to in Status if to in lifecycle.BRIEF.moves[found.status] - lifecycle.ROLLED_UP],
+        "moves": [Status(to) for to in lifecycle.possible_moves(found, request.identity.actor)],
         "blocked": [blocker.phrase for blocker in blockers],
         "missing": [blocker for blocker in blockers if blocker.code == BlockerCode.MISSING_WORK],
         "merged_into": _merged_into(request, found),

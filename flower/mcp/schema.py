@@ -50,6 +50,7 @@ class Argument:
     nullable: bool = False
     description: str = ""
     choices: tuple[str, ...] = ()
+    refused_by_tool: bool = False
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -77,7 +78,7 @@ class Argument:
         for part in good if isinstance(good, list) else [good]:
             if isinstance(part, int | float) and abs(part) > LARGEST_INTEGER:
                 raise Invalid(f"The argument '{self.name}' of {tool} is a number far too large.")
-            if self.choices and part not in self.choices:
+            if self.choices and not self.refused_by_tool and part not in self.choices:
                 choices = ", ".join(self.choices)
                 raise Invalid(f"The argument '{self.name}' of {tool} must be one of {choices}, not {_shown(part)}.")
         # Agents write down what they see, and what they write stays: their own token, say.
@@ -191,7 +192,9 @@ def arguments_of(tool: Tool) -> list[Argument]:
             raise TypeError(f"{tool.name}: the argument {name} is of a type that flower/mcp/schema.py lacks: {kind}")
         required = parameter.default is inspect.Parameter.empty
         default = None if required else parameter.default
-        found.append(Argument(name, kind, required, default, nullable, arg.says, tuple(arg.choices)))
+        found.append(
+            Argument(name, kind, required, default, nullable, arg.says, tuple(arg.choices), arg.refused_by_tool)
+        )
     return found
 
 
