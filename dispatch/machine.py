@@ -28,8 +28,9 @@ from daemons.agents.base import Job
 from daemons.models import Process
 from daemons.services import processes
 from daemons.terminal import HolderError
-from dispatch import auto, claims, lifecycle, outlook, packets, services
+from dispatch import auto, claims, lifecycle, packets, services
 from dispatch import merge as merging
+from dispatch.line import Line
 from dispatch.merge import mainline
 from dispatch.merge.record import NotMerged
 from dispatch.models import ACTIVE, DispatchRequest, GateRun, State
@@ -106,7 +107,7 @@ def _start(request: DispatchRequest) -> None:
     with transaction.atomic():
         # One starter at a time counts and claims: two that counted at once would exceed the cap together.
         Actor.objects.select_for_update().get(ref="system")
-        if outlook.Line.now().may_start(request.pk):  # in the order in which they were asked for
+        if Line.now().may_start(request.pk):  # in the order in which they were asked for
             claims.claim(request, actor=worker, lease_seconds=claims.LONGEST_LEASE, by_flower=True)
 
 

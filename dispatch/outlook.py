@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from django.conf import settings
+from django.utils import timezone
 
 from briefs import trace
 from briefs.models import Brief, Proposal, Refinement, TraceEntry
@@ -20,7 +20,8 @@ from briefs.models.brief import Status
 from daemons.models import AgentProgram
 from daemons.services import programs
 from dispatch import sharing
-from dispatch.models import ACTIVE, HELD, DispatchRequest, State
+from dispatch.line import Line
+from dispatch.models import ACTIVE, DispatchRequest, MergeLock, State
 from flower.errors import Refusal
 from flower.lifecycle import words
 
@@ -72,6 +73,7 @@ class Code(StrEnum):
     CLOSE = "close"
     MERGE = "merge"
     WAIT_FOR_RUN = "wait_for_run"
+    WAIT_FOR_TURN = "wait_for_turn"
     ROLL_UP = "roll_up"
 
 
@@ -114,6 +116,7 @@ _SENTENCES: Final = {
         "The merge of dispatch {dispatch} waits: dispatch {other} (#{title}) works on the same branch, and merging now "
         "would take its work along. It goes on by itself when that run has ended."
     ),
+    Code.WAIT_FOR_TURN: "The merge of dispatch {dispatch} waits for its turn: dispatch {other} (#{title}) goes first.",
     Code.ROLL_UP: "Its status follows from its dispatches within seconds.",
 }
 
@@ -146,7 +149,7 @@ class NextStep:
     @property
     def waits(self) -> bool:
         """Whether it stands in a line: then the page says for what, and where."""
-        return self.code in {Code.WAIT_FOR_PLACE, Code.WAIT_FOR_RUN}
+        return self.code in {Code.WAIT_FOR_PLACE, Code.WAIT_FOR_RUN, Code.WAIT_FOR_TURN}
 
     @property
     def now(self) -> bool:
@@ -202,6 +205,12 @@ class Obstacle:
     sentence: str
 
 
+def blocked_by(brief: Brief, blockers: list[Blocker]) -> Obstacle:
+    """The obstacle that is made of what holds a brief back."""
+    waits = ", ".join(blocker.phrase for blocker in blockers)
+    return Obstacle(ObstacleCode.BLOCKED, f"Brief #{brief.pk} is blocked: it waits for {waits}.")
+
+
 def obstacle(brief: Brief, *, beside: bool = False, instead_of: DispatchRequest | None = None) -> Obstacle | None:
     """What keeps a brief from being dispatched now; None when nothing does.
 
@@ -218,8 +227,8 @@ def obstacle(brief: Brief, *, beside: bool = False, instead_of: DispatchRequest 
     if brief.project is None:
         what = f"Brief #{brief.pk} belongs to no project; say on which repository the work happens."
         return Obstacle(ObstacleCode.NO_PROJECT, what)
-    if waits := brief.waits_for():
-        return Obstacle(ObstacleCode.BLOCKED, f"Brief #{brief.pk} is blocked: it waits for {', '.join(waits)}.")
+    if blockers := brief.blockers():
+        return blocked_by(brief, blockers)
     rows = DispatchRequest.objects.filter(brief=brief, state__in=ACTIVE)
     if instead_of is not None and instead_of.is_stuck:
         rows = rows.exclude(pk=instead_of.pk)
@@ -229,36 +238,6 @@ def obstacle(brief: Brief, *, beside: bool = False, instead_of: DispatchRequest 
     is_over = active.state in {State.FINISHED, State.MERGING}
     said = of_request(active).sentence
     return Obstacle(ObstacleCode.ACTIVE, said if is_over else f"{said} One agent at a time works on a brief.")
-
-
-# --- the line ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Line:
-    """Who waits for a free place: what flower runs itself starts in the order in which it was asked for."""
-
-    running: int
-    cap: int
-    waiting: tuple[int, ...]
-
-    @classmethod
-    def now(cls) -> Line:
-        ours = DispatchRequest.objects.exclude(program=None)
-        waiting = ours.filter(state=State.QUEUED).order_by("pk").values_list("pk", flat=True)
-        return cls(ours.filter(state__in=HELD).count(), settings.FLOWER.max_concurrent, tuple(waiting))
-
-    def before(self, number: int) -> int:
-        """How many wait that were asked for earlier."""
-        return sum(other < number for other in self.waiting)
-
-    def may_start(self, number: int) -> bool:
-        return self.running + self.before(number) < self.cap
-
-    @property
-    def is_full(self) -> bool:
-        """Whether one more would have to wait."""
-        return self.running + len(self.waiting) >= self.cap
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------
@@ -306,8 +285,18 @@ def of_request(request: DispatchRequest, line: Line | None = None) -> NextStep:
     if request.state == State.MERGING:
         if other := sharing.at_work_beside(request).first():
             return replace(step, code=Code.WAIT_FOR_RUN, who=Who.FLOWER, other=other.pk, title=str(other.brief_id))
+        if first := _merged_first(request):
+            return replace(step, code=Code.WAIT_FOR_TURN, who=Who.FLOWER, other=first.pk, title=str(first.brief_id))
         return replace(step, code=Code.MERGE, who=Who.FLOWER)
     return step
+
+
+def _merged_first(request: DispatchRequest) -> DispatchRequest | None:
+    """The request that is merged to the same branch now, so that this one waits for its turn."""
+    rows = MergeLock.objects.filter(project=request.project_id, expires_at__gt=timezone.now())
+    held = rows.exclude(request=None).exclude(request=request).filter(request__state=State.MERGING)
+    lock = held.select_related("request").first()
+    return lock.request if lock is not None else None
 
 
 def _of_queued(request: DispatchRequest, step: NextStep, line: Line | None) -> NextStep:

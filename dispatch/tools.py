@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from briefs.identity import Identity
 from briefs.services.recall import iso
-from dispatch import auto, claims, leftovers, services
+from dispatch import auto, claims, leftovers, recalling, services
 from dispatch import merge as merging
 from dispatch.models import DispatchRequest
-from flower.toolbox import Arg, BriefNumber, OwnDispatch, tool
+from flower.toolbox import Arg, BriefNumber, Cursor, Limit, OwnDispatch, ProjectSlug, tool
 from worktrees import recalling as worktrees
 from worktrees.models import Worktree
 
@@ -61,6 +61,26 @@ def brief_dispatch(
     if before is not None and before.has_work:
         answer["goes_on" if request.branch == before.branch else "left_behind"] = before.payload()
     return answer
+
+
+@tool("ao", read_only=True)
+def recall_dispatch_queue(
+    caller: Identity, project: ProjectSlug = None, limit: Limit = 50, cursor: Cursor = None
+) -> dict[str, Any]:
+    """The dispatch queue, in its order: what waits, runs, is finished, merges, each with what is `next` and whose turn.
+
+    `first` says why the first one in line does not start; `by_itself` is what auto-dispatch hands out next.
+    """
+    return recalling.queue(caller, project=project, limit=limit, cursor=cursor)
+
+
+@tool("ao", read_only=True)
+def dispatch_explain(caller: Identity, brief: BriefNumber) -> dict[str, Any]:
+    """Why a brief is, or is not, worked on: the `obstacle`, what is `next` and who has to do it, the possible `moves`.
+
+    `would` says how `brief_dispatch` without a kind begins now, and with what an earlier run left.
+    """
+    return recalling.explanation(caller, caller.find_brief(brief))
 
 
 def find_worktree(caller: Identity, number: int | None) -> Worktree | None:

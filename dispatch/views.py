@@ -26,6 +26,7 @@ from briefs.views.door import Refused, Request, show
 from daemons.models import AgentProgram
 from dispatch import changes, claims, leftovers, lifecycle, outlook, retries, review, services, waves
 from dispatch import merge as merging
+from dispatch.line import Line
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
 from dispatch.tools import find_worktree
 from flower.errors import Refusal
@@ -198,7 +199,7 @@ def on_board(briefs: list[int]) -> dict[int, rooms.Now]:
 def _waits(requests: list[DispatchRequest]) -> dict[int, outlook.NextStep]:
     """Why those that stand in a line wait, and where. A fixed number of queries but for merges, which are few."""
     going = [row for row in requests if row.state in {State.QUEUED, State.MERGING}]
-    line = outlook.Line.now() if any(row.state == State.QUEUED for row in going) else None
+    line = Line.now() if any(row.state == State.QUEUED for row in going) else None
     found = {row.pk: outlook.of_request(row, line) for row in going}
     return {number: step for number, step in found.items() if step.waits}
 

@@ -14,7 +14,8 @@ from daemons.services import programs
 from dispatch import board, claims, outlook, services  # noqa: F401  board declares what needs you
 from dispatch import lifecycle as requests
 from dispatch import merge as merging
-from dispatch.outlook import Code, Line, Who
+from dispatch.line import Line
+from dispatch.outlook import Code, Who
 from flower.errors import Conflict
 from tests.factories import agent, identity, make_brief, operator
 

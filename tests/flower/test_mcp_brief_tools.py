@@ -176,6 +176,9 @@ def test_work_is_handed_over_reported_and_given_up(tool, page, made):
     sent = tool("brief_dispatch", brief=number, kind="direct")
     assert "to be claimed" in page(f"/briefs/{number}/") and "packet" in page(f"/briefs/{number}/")
     claimed = tool("brief_claim", brief=number)
+    assert [row["dispatch"] for row in tool("recall_dispatch_queue")["dispatches"]] == [sent["dispatch"]]
+    told = tool("dispatch_explain", brief=number)
+    assert (told["next"][0]["code"], told["obstacle"]["code"], told["moves"]) == ("prepare", "active", [])
     assert claimed["packet"].startswith("You are being dispatched") and claimed["dispatch"] == sent["dispatch"]
     fence = claimed["fence"]
     tool("brief_dispatch_progress", dispatch=sent["dispatch"], note="Half of it is done.", fence=fence)
@@ -241,7 +244,7 @@ def test_every_tool_of_the_brief_was_called():
         name
         for name, served in catalogue().items()
         if served.tool.run.__module__ in {"briefs.tools", "dispatch.tools", "daemons.tools"}
-        and name.startswith(("brief_", "whoami", "recall_brief", "scratchpad_"))
+        and name.startswith(("brief_", "whoami", "recall_brief", "recall_dispatch", "dispatch_explain", "scratchpad_"))
     }
     if len(_called) < 5:
         pytest.skip("needs the whole file")
