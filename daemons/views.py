@@ -23,7 +23,7 @@ TAIL_BYTES: Final = 64_000
 
 def find(identity: Identity, number: int) -> Process:
     """The process, if the caller may see it: through its brief, or, where it has none, through its project."""
-    rows = Process.objects.select_related("brief__project", "project", "program", "actor")
+    rows = Process.objects.select_related("brief__project", "project", "program", "actor", "stopped_by")
     found = rows.filter(pk=number).first()
     if found is None or not _may_see(identity, found):
         raise NotFound(f"There is no process {number} for you.")
@@ -72,7 +72,7 @@ def stop(request: Request, number: int) -> HttpResponse:
     found = find(request.identity, number)
     try:
         request.identity.require_orchestrator()
-        processes.stop(found)
+        processes.stop(found, actor=request.identity.actor)
     except Refusal as refusal:
         return show_process(request, found, refused=Refused.of(refusal, "stop", request), status=refusal.status_code)
     return redirect(found.get_absolute_url())

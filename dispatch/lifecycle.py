@@ -63,7 +63,7 @@ def move(
     """
     values |= {"state": to, "stumbles": 0, "landing": False}
     if to not in ACTIVE:
-        values |= {"only_active": None, "ended_at": timezone.now()}
+        values |= {"only_active": None, "ended_at": timezone.now(), "ended_by": actor}
     if to not in HELD:
         values |= {"lease_expires_at": None}
     with transaction.atomic():

@@ -21,6 +21,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
+from briefs import trace
 from briefs.models import Actor
 from briefs.services import actors, refining
 from daemons.agents import command
@@ -218,14 +219,17 @@ def _watch(request: DispatchRequest) -> None:
     """running -> failed, when its agent ended without saying that the work is complete."""
     if request.process is None or not processes.observe(request.process).has_ended:
         return
-    process = request.process
+    process, actor = request.process, actors.system()
     if process.phase == Process.Phase.LOST:
         why, failure_class = "The agent is lost: its holder was killed, and its exit code with it.", "lost"
+    elif process.was_stopped and process.stopped_by is not None:
+        actor, failure_class = process.stopped_by, "stopped"
+        why = f"The agent was stopped by {actor.ref}{f': {process.stop_why}' if process.stop_why else ''}."
     else:
         why, failure_class = f"The agent ended, {process.state}, without completing.", "exited"
     if lines := processes.tail(process, 2000).strip().splitlines()[-5:]:
         why += " It last said:\n\n" + "\n".join(f"    {line[:300]}" for line in lines)
-    services.fail(request, why, actor=actors.system(), failure_class=failure_class, expecting=request.fence)
+    services.fail(request, why, actor=actor, failure_class=failure_class, expecting=request.fence)
 
 
 def _finish(request: DispatchRequest) -> None:
@@ -248,18 +252,32 @@ def _clean_up(request: DispatchRequest) -> None:
     merging.clear_away(request)
     process = request.process
     if process is not None and not processes.observe(process).has_ended:
-        since = request.ended_at or timezone.now()
-        if request.state != State.DONE or timezone.now() - since > FAREWELL:
-            processes.stop(process)
+        _stop_agent(request, process)
         return
     worktree = request.worktree
     if worktree is not None and worktree.state in worktrees.HALF_MADE:
-        worktrees.abandon(worktree, f"Dispatch {request.pk} ended ({request.state}) before the worktree was ready.")
+        why = f"Dispatch {request.pk} ended ({request.state}) before the worktree was ready."
+        worktrees.abandon(worktree, why, actor=request.ended_by)
         return
     if worktree is None or request.state != State.DONE or not _may_go(worktree):
         return
     with contextlib.suppress(Refusal):  # the reason is kept with the worktree, where its page shows it
         worktrees.remove(worktree, actor=actors.system())
+
+
+def _stop_agent(request: DispatchRequest, process: Process) -> None:
+    """Stop the agent of a request that has ended. Who ended the request has stopped it; after a merge flower does."""
+    if request.state != State.DONE:
+        processes.stop(process, actor=request.ended_by, why=f"dispatch {request.pk} is {request.state}")
+        return
+    if timezone.now() - (request.ended_at or timezone.now()) <= FAREWELL:
+        return
+    why = f"It still ran {FAREWELL.seconds} seconds after dispatch {request.pk} was done, so flower stopped it."
+    with transaction.atomic():
+        trace.lock(request.brief)
+        if processes.stop(process, why=why):
+            data = {"dispatch": request.pk, "process": process.pk, "state": "stopped"}
+            trace.append(request.brief, trace.Kind.PROCESS, actor=actors.system(), body=why, data=data)
 
 
 def _may_go(worktree: Worktree) -> bool:

@@ -163,10 +163,11 @@ def _may_read_title(identity: Identity, brief: int) -> bool:
 
 def _last(brief: Brief) -> dict[str, Any] | None:
     """The brief's newest request, as it stands or as it ended."""
-    request = DispatchRequest.objects.filter(brief=brief).order_by("-pk").first()
+    request = DispatchRequest.objects.filter(brief=brief).select_related("ended_by").order_by("-pk").first()
     if request is None:
         return None
     said = {"dispatch": request.pk, "state": request.state, "kind": request.kind, "ended": recall.iso(request.ended_at)}
+    said["ended_by"] = request.ended_by.ref if request.ended_by else None
     if request.failure_class:
         said |= {"class": request.failure_class, "failure": request.failure[:500]}
     return said

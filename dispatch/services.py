@@ -359,7 +359,7 @@ def fail(
 ) -> DispatchRequest:
     """End a request that will not be finished.
 
-    ``failure_class`` is a word to filter by: agent, spawn, exited, lost, worktree, internal.
+    ``failure_class`` is a word to filter by: agent, spawn, exited, stopped, lost, worktree, internal.
     """
     told = f"dispatch {request.pk} failed"
     return _end(request, State.FAILED, why, failure_class, told, actor, expecting, among)
@@ -413,7 +413,16 @@ def _end(
 
 _recalled_rows = Prepared(
     lambda brief: DispatchRequest.objects.filter(brief=brief).values_list(
-        "pk", "state", "kind", "program__name", "branch", "claimed_by__ref", "summary", "failure", "created_at"
+        "pk",
+        "state",
+        "kind",
+        "program__name",
+        "branch",
+        "claimed_by__ref",
+        "summary",
+        "failure",
+        "created_at",
+        "ended_by__ref",
     )[:20]
 )
 
@@ -432,8 +441,9 @@ def recall_section(brief: int) -> list[dict[str, Any]]:
             "summary": summary[:500],
             "failure": failure[:500],
             "at": iso(at),
+            "ended_by": ended_by,
         }
-        for pk, state, kind, program, branch, claimed_by, summary, failure, at in _recalled_rows(brief)
+        for pk, state, kind, program, branch, claimed_by, summary, failure, at, ended_by in _recalled_rows(brief)
     ]
 
 

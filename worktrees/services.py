@@ -241,16 +241,16 @@ def advance(worktree: Worktree) -> Worktree:
     return worktree
 
 
-def abandon(worktree: Worktree, why: str) -> None:
+def abandon(worktree: Worktree, why: str, *, actor: Actor | None = None) -> None:
     """Give up a worktree that nobody waits for any more: its setup command is stopped, then it has failed.
 
-    Call it again until it has: a command that is being stopped is not waited for. One that is ready stays as it is.
+    ``actor`` is who ended what it was made for (None: flower itself). Call it again until it has: a command that is being stopped is not waited for. One that is ready stays as it is.
     """
     if worktree.state not in HALF_MADE:
         return
     process = worktree.setup_process
     if process is not None and not processes.observe(process).has_ended:
-        processes.stop(process)
+        processes.stop(process, actor=actor, why=why)
         return
     _fail(worktree, why)
 

@@ -39,6 +39,15 @@ class Process(models.Model):
     exit_signal = models.IntegerField(null=True, blank=True)
     error = models.TextField(blank=True)
     reason = models.CharField(max_length=20, blank=True, help_text="exited, time limit or stopped")
+    stopped_by = models.ForeignKey(
+        "briefs.Actor",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="who asked first that it be stopped",
+    )
+    stop_why = models.CharField(max_length=300, blank=True)
     output_bytes = models.PositiveBigIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -69,6 +78,11 @@ class Process(models.Model):
     @property
     def has_ended(self) -> bool:
         return self.phase in self.ENDED
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether it ended since somebody asked for that, and not by itself in the moment before."""
+        return self.has_ended and self.reason == "stopped"
 
     @property
     def state(self) -> str:

@@ -210,15 +210,22 @@ def _time(seconds: float | None) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
-def stop(process: Process) -> None:
+def stop(process: Process, *, actor: Actor | None = None, why: str = "") -> bool:
     """Ask the holder to end the program: first politely, then not. Its output and exit code are kept as ever.
 
-    A holder that is only just starting cannot be asked yet; whoever wants it gone asks again (the sweep does). One that
-    was never started has ended with that.
+    ``actor`` is who wants that (None: flower itself), ``why`` the reason; the first who asked stands in the row, and
+    True is returned to that one. A holder that is only just starting cannot be asked yet; whoever wants it gone asks
+    again (the sweep does). One that was never started has ended with that.
     """
+    rows = Process.objects.filter(pk=process.pk, stopped_by=None).exclude(phase__in=Process.ENDED)
+    # Before the signal: whoever sees the end must see whose it was.
+    is_first = rows.update(stopped_by=actor or actors.system(), stop_why=why[:300]) == 1
+    if is_first:
+        process.refresh_from_db(fields=["stopped_by", "stop_why"])
     give_up(process)
     with contextlib.suppress(terminal.HolderError):
         terminal.stop(process.run_dir)
+    return is_first
 
 
 def give_up(process: Process) -> Process:

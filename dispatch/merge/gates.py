@@ -149,9 +149,18 @@ def sweep_scratch() -> None:
         running = Process.objects.filter(cwd=str(folder)).exclude(phase__in=Process.ENDED)
         if running:
             for process in running:
-                processes.stop(process)
+                _stop(process)
             continue  # its output and its end are still written; the next sweep takes the folder
         remove_scratch(project, folder)
+
+
+def _stop(process: Process) -> None:
+    """Stop a gate that nobody waits for: whoever ended its request has stopped it, else it is flower itself."""
+    request = DispatchRequest.objects.select_related("ended_by").filter(pk=process.run or 0).first()
+    if request is not None and request.ended_by is not None:
+        processes.stop(process, actor=request.ended_by, why=f"dispatch {request.pk} is {request.state}")
+    else:
+        processes.stop(process, why="nobody waits for what it says any more")
 
 
 def _done_with(number: int, attempt: int, *, of_main: bool) -> Project | None:
@@ -219,7 +228,7 @@ def _gate_verdict(run: GateRun) -> str:
     if process.reason == "time limit":
         return f"ran longer than its limit of {run.project.gate_seconds:,} s"
     if process.reason == "stopped":
-        return "was stopped"
+        return f"was stopped by {process.stopped_by.ref}" if process.stopped_by else "was stopped"
     if process.phase == Process.Phase.LOST:
         return "was lost with its holder"
     return process.error or f"exited with {process.exit_code}" if process.exit_signal is None else process.state

@@ -108,7 +108,8 @@ def clear_away(request: DispatchRequest) -> None:
     for run in request.gate_runs.filter(passed=None).select_related("process"):
         process = run.process
         if process is not None and not processes.observe(process).has_ended:
-            processes.stop(process)  # the next sweep records its end
+            why = f"dispatch {request.pk} is {request.state}"
+            processes.stop(process, actor=request.ended_by, why=why)  # the next sweep records its end
         else:
             gates.record_end(run)
     if MergeLock.objects.filter(request=request).exists():

@@ -60,7 +60,7 @@ def test_a_merge_whose_gate_hangs_is_called_off_with_nothing_merged(project, fin
     services.cancel(finished, "its gate hangs", actor=operator())
     assert (finished.state, finished.failure, finished.failure_class) == ("cancelled", "its gate hangs", "cancelled")
     sweep_until(lambda: run.passed is False, run)
-    assert (run.why, run.process.reason) == ("was stopped", "stopped")
+    assert (run.why, run.process.reason) == ("was stopped by operator:mike", "stopped")
     assert "begun" in run.tail
     sweep_until(lambda: not list((home / "scratch").iterdir()))
     assert finished.gate_runs.count() == 1
