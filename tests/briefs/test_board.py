@@ -478,8 +478,9 @@ def test_the_palette_tells_nobody_of_briefs_that_are_not_theirs(client, project,
 # --- speed ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("query", ["", "?view=columns", "?needs=me", "?status=planned", "?dispatchable=1&actor=me"])
-def test_the_number_of_queries_is_the_same_for_20_and_200_briefs(browser, project, query):
+def test_the_number_of_queries_is_the_same_for_20_and_200_briefs(browser, project):
+    views = ("", "?view=columns", "?needs=me", "?status=planned", "?dispatchable=1&actor=me")
+
     def fill(count: int) -> None:
         for number in range(count):
             statuses = ("idea", "planned", "refining", "in_progress", "complete")
@@ -490,16 +491,20 @@ def test_the_number_of_queries_is_the_same_for_20_and_200_briefs(browser, projec
             if number % 5 == 0:
                 dispatch(brief, actor=operator())
 
-    def count() -> int:
-        with CaptureQueriesContext(connection) as queries:
-            assert browser.get(f"/briefs/{query}").status_code == 200
-        return len(queries)
+    def count() -> dict[str, int]:
+        counted = {}
+        for view in views:
+            with CaptureQueriesContext(connection) as queries:
+                assert browser.get(f"/briefs/{view}").status_code == 200
+            counted[view] = len(queries)
+        return counted
 
     fill(20)
+    count()  # what is asked once a process, whichever view comes first
     few = count()
     fill(180)
     assert count() == few
-    assert few <= 30
+    assert max(few.values()) <= 30
 
 
 def test_a_kept_row_says_what_is_true_now(browser, project):

@@ -1,4 +1,4 @@
-"""The same hostile texts as names: of files, people, projects, views; and as the targets of every kind of link."""
+"""Hostile texts as names: of files, people, projects, views; and as the targets of every kind of link."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from briefs import trace
 from briefs.models import Actor, Brief, Link, Project, SavedView
 from briefs.services import briefs
 from flower.errors import Refusal
-from tests.briefs.test_hostile import PAYLOADS, acting
+from tests.briefs.test_hostile import NAMES, PAYLOADS, acting
 from tests.factories import agent, make_brief, operator
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +45,7 @@ def harmless(browser: Client, *addresses: str) -> None:
         assert acting(answer.content.decode()) == [], address
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", NAMES)
 def test_as_the_name_of_a_picture(browser, project, png, payload):
     brief = make_brief("Show", project)
     sent = {"picture": SimpleUploadedFile(f"{payload}.png", png, content_type="image/png")}
@@ -62,7 +62,7 @@ def test_as_the_name_of_a_picture(browser, project, png, payload):
     assert DISPOSITION.fullmatch(served["Content-Disposition"])
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", NAMES)
 def test_as_the_names_of_people_projects_and_views(browser, project, payload):
     mike = operator()
     writer = Actor.objects.create(ref=f"agent {payload}"[:100], kind="agent")  # whatever got into the database
@@ -100,7 +100,7 @@ def test_as_the_names_of_people_projects_and_views(browser, project, payload):
     assert f"#{brief.pk}" in shown
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", NAMES)
 def test_as_the_target_of_a_link_of_any_kind(browser, project, payload):
     brief, writer = make_brief("Linked", project), agent()
     for kind in Link.Kind.values:
@@ -115,7 +115,7 @@ def test_as_the_target_of_a_link_of_any_kind(browser, project, payload):
     assert set(targets) <= {"http", "https"}
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", NAMES)
 def test_as_a_name_that_somebody_types(browser, project, payload):
     """Taken and shown as it is, or refused with a sentence; it acts in neither case."""
     brief = make_brief("Typed", project)

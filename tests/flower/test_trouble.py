@@ -14,7 +14,7 @@ from django.db import OperationalError, connection, connections, transaction
 
 from briefs.models import Brief
 from briefs.services import briefs
-from flower import trouble
+from flower import threads, trouble
 from flower.errors import Refusal
 from flower.trouble import Unavailable, code_of, resilient
 from tests.factories import make_brief
@@ -72,6 +72,7 @@ def impatient(transactional_db, monkeypatch) -> Iterator[None]:
     options = {**connection.settings_dict["OPTIONS"], "timeout": 0.1}
     monkeypatch.setitem(connections.settings["default"], "OPTIONS", options)
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+    monkeypatch.setattr(threads, "_pool", None)  # its threads have connections from before
     connection.close()
     yield
     connection.close()
