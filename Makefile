@@ -28,8 +28,9 @@ up: $(RUNTIME) ## install, migrate, start everything in the foreground, print a 
 test: $(DEV) ## the whole suite on the embedded default; no service needed
 	@$(EMBEDDED) $(PYTEST) $(WORKERS) -m "not services and not e2e" $(ARGS)
 
-test-services: $(DEV) $(MYSQL) ## the suite on the database and Redis of DATABASE_URL, REDIS_URL (default: this machine's)
-	@FLOWER_CLAIM_ROUNDS="$${FLOWER_CLAIM_ROUNDS-50}" DATABASE_URL="$${DATABASE_URL-mysql://root@127.0.0.1:3306/test}" REDIS_URL="$${REDIS_URL-redis://127.0.0.1:6379/9}" \
+test-services: $(DEV) $(MYSQL) ## what of the suite uses them, on the database and Redis of DATABASE_URL, REDIS_URL (default: this machine's)
+	@FLOWER_ONLY_SERVICES="$${FLOWER_ONLY_SERVICES-1}" FLOWER_CLAIM_ROUNDS="$${FLOWER_CLAIM_ROUNDS-20}" \
+		DATABASE_URL="$${DATABASE_URL-mysql://root@127.0.0.1:3306/test}" REDIS_URL="$${REDIS_URL-redis://127.0.0.1:6379/9}" \
 		sh -c '$(BIN)/python -m tests.services_answer && exec $(PYTEST) $(WORKERS) -m "not e2e and not slow" $(ARGS)'
 
 e2e: $(DEV) ## the browser tests, in the Chromium of this machine (or of FLOWER_CHROMIUM)

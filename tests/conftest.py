@@ -4,6 +4,7 @@ append-only, people and agents to be, and one real web process."""
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import tempfile
 import time
@@ -34,6 +35,22 @@ if connections["default"].vendor == "sqlite":
 # Workers of a run have databases of their own, hence equal numbers; on one Redis they would hear each other's hints.
 if "prefix" in (layer := project_settings.CHANNEL_LAYERS["default"].get("CONFIG", {})):
     layer["prefix"] = HOME.name
+
+
+USES_SERVICES = {"db", "transactional_db", "django_db_reset_sequences", "web_process"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where other services are tried (make test-services), what uses neither is left to `make test`."""
+    if not os.environ.get("FLOWER_ONLY_SERVICES"):
+        return
+    concerned, others = [], []
+    for item in items:
+        marked = any(item.get_closest_marker(name) for name in ("django_db", "services"))
+        uses = marked or USES_SERVICES & set(getattr(item, "fixturenames", ()))
+        (concerned if uses else others).append(item)
+    items[:] = concerned
+    config.hook.pytest_deselected(items=others)
 
 
 def pytest_unconfigure() -> None:

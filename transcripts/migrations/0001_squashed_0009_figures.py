@@ -1,0 +1,338 @@
+"""The migrations up to 0009 as one: a new database is made in a third of the time.
+
+A database that was made by them knows itself to be here already (``replaces``).
+"""
+
+import django.core.serializers.json
+import django.db.models.deletion
+import transcripts.rules
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    initial = True
+
+    replaces = [
+        ('transcripts', '0001_initial'),
+        ('transcripts', '0002_outline'),
+        ('transcripts', '0003_wording'),
+        ('transcripts', '0004_aside'),
+        ('transcripts', '0005_context_most'),
+        ('transcripts', '0006_asked'),
+        ('transcripts', '0007_changes'),
+        ('transcripts', '0008_rules'),
+        ('transcripts', '0009_figures'),
+    ]
+
+    dependencies = [
+        ('briefs', '0001_squashed_0014_dependency_accepted'),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name='Segment',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('key', models.CharField(help_text='of its first event: its identity while the log grows', max_length=64)),
+                ('position', models.PositiveIntegerField(help_text='from 1')),
+                ('first', models.PositiveIntegerField(help_text='number of its first event')),
+                ('last', models.PositiveIntegerField()),
+                ('first_line', models.PositiveIntegerField()),
+                ('last_line', models.PositiveIntegerField()),
+                ('is_settled', models.BooleanField(default=False, help_text='its borders and words stay as they are')),
+                ('phase', models.CharField(default='other', max_length=20)),
+                ('how', models.CharField(choices=[('rules', 'Rules'), ('model', 'Model')], default='rules', max_length=10)),
+                ('title', models.CharField(blank=True, max_length=200)),
+                ('status', models.CharField(choices=[('in_progress', 'In progress'), ('done', 'Done'), ('partial', 'Partial'), ('abandoned', 'Abandoned')], db_index=True, default='done', max_length=20)),
+                ('summary', models.TextField(blank=True)),
+                ('outcome', models.JSONField(blank=True, default=None, null=True)),
+                ('next_steps', models.JSONField(blank=True, default=list)),
+                ('key_decisions', models.JSONField(blank=True, default=list)),
+                ('open_questions', models.JSONField(blank=True, default=list)),
+                ('files', models.JSONField(blank=True, default=list, help_text='{path, verb, times} each')),
+                ('commits', models.JSONField(blank=True, default=list, help_text='{sha, subject, event} each')),
+                ('usage', models.JSONField(blank=True, default=dict, help_text='tokens, by the names of events.Usage')),
+                ('by_model', models.JSONField(blank=True, default=dict, help_text='name -> its part of the tokens, as in events.Usage')),
+                ('changes', models.PositiveIntegerField(default=0, help_text='edits, and commits, which weigh more')),
+                ('errors', models.PositiveIntegerField(default=0)),
+                ('prompts', models.PositiveIntegerField(default=0)),
+                ('started_at', models.DateTimeField(blank=True, null=True)),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('edits', models.JSONField(blank=True, default=dict, help_text='field -> what a person put there')),
+                ('edited_at', models.DateTimeField(blank=True, null=True)),
+                ('reviewed_at', models.DateTimeField(blank=True, null=True)),
+                ('revision', models.PositiveIntegerField(default=1, help_text='rises whenever anything of it changes')),
+                ('edited_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='briefs.actor')),
+                ('reviewed_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='briefs.actor')),
+            ],
+            options={
+                'ordering': ['session_id', 'position'],
+            },
+        ),
+        migrations.CreateModel(
+            name='SegmentComment',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('body', models.TextField(help_text='markdown')),
+                ('at', models.DateTimeField(auto_now_add=True)),
+                ('actor', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='briefs.actor')),
+                ('segment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='comments', to='transcripts.segment')),
+            ],
+            options={
+                'ordering': ['at', 'pk'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Session',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('program', models.CharField(help_text='claude, codex', max_length=20)),
+                ('session_id', models.CharField(help_text='as the program names it', max_length=120)),
+                ('parent_id', models.CharField(blank=True, help_text='the session it was resumed or forked from', max_length=120)),
+                ('head_key', models.CharField(blank=True, db_index=True, help_text='of its first event: copies share it', max_length=32)),
+                ('title', models.CharField(blank=True, max_length=300)),
+                ('cwd', models.CharField(blank=True, max_length=700)),
+                ('branch', models.CharField(blank=True, max_length=300)),
+                ('version', models.CharField(blank=True, max_length=60)),
+                ('model', models.CharField(blank=True, max_length=120)),
+                ('pull_requests', models.JSONField(blank=True, default=list)),
+                ('process', models.PositiveBigIntegerField(blank=True, db_index=True, null=True)),
+                ('dispatch', models.PositiveBigIntegerField(blank=True, db_index=True, null=True)),
+                ('worktree', models.PositiveBigIntegerField(blank=True, db_index=True, null=True)),
+                ('is_probable', models.BooleanField(default=False, help_text='its owner was told by the working directory only')),
+                ('events', models.PositiveIntegerField(default=0, help_text='of the main log')),
+                ('prompts', models.PositiveIntegerField(default=0)),
+                ('asked', models.CharField(blank=True, help_text='the last prompt, while nothing has followed it', max_length=200)),
+                ('asked_event', models.PositiveIntegerField(default=0, help_text='its number; 0: something has')),
+                ('errors', models.PositiveIntegerField(default=0)),
+                ('compactions', models.PositiveIntegerField(default=0)),
+                ('forks', models.PositiveIntegerField(default=0)),
+                ('copied', models.PositiveIntegerField(default=0, help_text='events that an earlier session has too')),
+                ('left_out', models.PositiveIntegerField(default=0, help_text="records of sub-agents' logs that were copied from their parents'")),
+                ('tokens_input', models.PositiveBigIntegerField(default=0, help_text='neither written to nor read from a cache')),
+                ('tokens_cache_written', models.PositiveBigIntegerField(default=0)),
+                ('tokens_cache_read', models.PositiveBigIntegerField(default=0)),
+                ('tokens_output', models.PositiveBigIntegerField(default=0)),
+                ('by_model', models.JSONField(blank=True, default=dict, help_text='name -> its part of the tokens, as in events.Usage')),
+                ('context', models.PositiveIntegerField(default=0, help_text='tokens that the model saw last')),
+                ('context_most', models.PositiveIntegerField(default=0, help_text='the most that it ever saw')),
+                ('window', models.PositiveIntegerField(default=0, help_text='what it can see, where the log tells; 0: it does not')),
+                ('commits', models.PositiveIntegerField(default=0)),
+                ('files', models.PositiveIntegerField(default=0, help_text='that were changed')),
+                ('records', models.PositiveIntegerField(default=0)),
+                ('invalid', models.PositiveIntegerField(default=0, help_text='lines that could not be read')),
+                ('unknown', models.PositiveIntegerField(default=0, help_text='records of a kind that flower does not know')),
+                ('started_at', models.DateTimeField(blank=True, db_index=True, null=True)),
+                ('active_at', models.DateTimeField(blank=True, db_index=True, help_text='of its last event', null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('grown_at', models.DateTimeField(blank=True, help_text='when new events were last read', null=True)),
+                ('owned_at', models.DateTimeField(blank=True, help_text='when its owner was last looked for', null=True)),
+                ('outlined', models.PositiveIntegerField(default=0, help_text='events of the main log that the outline covers')),
+                ('outlined_at', models.DateTimeField(blank=True, null=True)),
+                ('rules', models.PositiveIntegerField(default=transcripts.rules.rules_of_today, help_text='by which its segments were worded')),
+                ('outline_revision', models.PositiveIntegerField(default=0, help_text='rises with every change of the outline')),
+                ('reviewed_at', models.DateTimeField(blank=True, null=True)),
+                ('brief', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='agent_sessions', to='briefs.brief')),
+                ('project', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='briefs.project')),
+                ('reviewed_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='briefs.actor')),
+            ],
+            options={
+                'ordering': ['-active_at', '-pk'],
+            },
+        ),
+        migrations.AddField(
+            model_name='segment',
+            name='session',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='segments', to='transcripts.session'),
+        ),
+        migrations.CreateModel(
+            name='LogFile',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('agent', models.CharField(blank=True, help_text="the sub-agent's id; empty: the session's own log", max_length=64)),
+                ('path', models.CharField(max_length=1000)),
+                ('path_key', models.CharField(help_text='digest of the path', max_length=32, unique=True)),
+                ('inode', models.CharField(blank=True, help_text='device and inode, when it was last read', max_length=40)),
+                ('changed', models.CharField(blank=True, help_text='its time, in nanoseconds, when it was last read', max_length=24)),
+                ('size', models.PositiveBigIntegerField(default=0, help_text='bytes, when it was last read')),
+                ('offset', models.PositiveBigIntegerField(default=0, help_text='bytes that were read')),
+                ('crc', models.PositiveBigIntegerField(default=0, help_text='CRC-32 of the bytes before the offset')),
+                ('ends', models.CharField(blank=True, help_text='digest of the first and last KB before the offset', max_length=64)),
+                ('lines', models.PositiveIntegerField(default=0)),
+                ('events', models.PositiveIntegerField(default=0)),
+                ('state', models.BinaryField(default=b'', help_text="the adapter's, compressed JSON")),
+                ('version', models.PositiveBigIntegerField(default=0)),
+                ('read_at', models.DateTimeField(blank=True, null=True)),
+                ('session', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='log_files', to='transcripts.session')),
+            ],
+            options={
+                'ordering': ['agent', 'pk'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Aside',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('key', models.CharField(help_text="the segment's", max_length=64)),
+                ('why', models.CharField(choices=[('gone', 'Gone'), ('merged', 'Merged')], max_length=10)),
+                ('rows', models.JSONField(encoder=django.core.serializers.json.DjangoJSONEncoder, help_text='the segment, its comments, its uses: serialised')),
+                ('into', models.JSONField(blank=True, default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, help_text='see services/aside.py')),
+                ('at', models.DateTimeField(auto_now=True)),
+                ('session', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='asides', to='transcripts.session')),
+            ],
+            options={
+                'ordering': ['session_id', 'pk'],
+            },
+        ),
+        migrations.CreateModel(
+            name='SessionCommit',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('sha', models.CharField(db_index=True, help_text='as git printed it, mostly abbreviated', max_length=40)),
+                ('subject', models.CharField(max_length=500)),
+                ('event', models.PositiveIntegerField(help_text='number of the event in its file')),
+                ('at', models.DateTimeField(blank=True, null=True)),
+                ('amends', models.BooleanField(default=False, help_text='it came in the place of the one before it')),
+                ('file', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='made_commits', to='transcripts.logfile')),
+                ('session', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='made_commits', to='transcripts.session')),
+            ],
+            options={
+                'ordering': ['session_id', 'event'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Taking',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('is_on', models.BooleanField(default=False)),
+                ('days', models.PositiveIntegerField(default=30, help_text='how old a log may be, in days')),
+                ('project', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='taking', to='briefs.project')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='TouchedFile',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('path', models.CharField(help_text='absolute, where the log tells enough', max_length=1000)),
+                ('path_key', models.CharField(db_index=True, help_text='digest of the path', max_length=32)),
+                ('name', models.CharField(db_index=True, help_text='its last part', max_length=255)),
+                ('verb', models.CharField(max_length=10)),
+                ('times', models.PositiveIntegerField(default=0)),
+                ('first', models.PositiveIntegerField(help_text='number of the event in its file')),
+                ('last', models.PositiveIntegerField()),
+                ('at', models.DateTimeField(blank=True, help_text='of the last time', null=True)),
+                ('file', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='touched', to='transcripts.logfile')),
+                ('session', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='touched', to='transcripts.session')),
+            ],
+            options={
+                'ordering': ['session_id', 'path'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Wording',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('events', models.PositiveIntegerField(help_text='of the main log, when it was asked')),
+                ('how', models.CharField(choices=[('rules', 'Rules'), ('model', 'Model')], default='rules', max_length=10)),
+                ('reason', models.TextField(blank=True, help_text='why the words of the rules were kept')),
+                ('model', models.CharField(blank=True, help_text='as the service names it', max_length=120)),
+                ('prompt_version', models.CharField(blank=True, max_length=64)),
+                ('tokens_in', models.PositiveIntegerField(default=0)),
+                ('tokens_out', models.PositiveIntegerField(default=0)),
+                ('cost_usd', models.FloatField(blank=True, help_text='unknown where empty', null=True)),
+                ('duration_ms', models.PositiveIntegerField(default=0)),
+                ('begun_at', models.DateTimeField()),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('again_at', models.DateTimeField(blank=True, help_text='when another try may help', null=True)),
+                ('session', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='wordings', to='transcripts.session')),
+            ],
+            options={
+                'ordering': ['-pk'],
+            },
+        ),
+        migrations.CreateModel(
+            name='ExpectedSession',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('program', models.CharField(max_length=20)),
+                ('session_id', models.CharField(max_length=120)),
+                ('process', models.PositiveBigIntegerField(blank=True, null=True)),
+                ('dispatch', models.PositiveBigIntegerField(blank=True, null=True)),
+                ('worktree', models.PositiveBigIntegerField(blank=True, null=True)),
+                ('at', models.DateTimeField(auto_now_add=True)),
+                ('brief', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='briefs.brief')),
+                ('project', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='briefs.project')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('program', 'session_id'), name='expected_session_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Block',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('first', models.PositiveIntegerField(help_text='number of its first event')),
+                ('last', models.PositiveIntegerField()),
+                ('first_line', models.PositiveIntegerField()),
+                ('last_line', models.PositiveIntegerField()),
+                ('offset', models.PositiveBigIntegerField(help_text='of its first line, in bytes')),
+                ('size', models.PositiveIntegerField(help_text='bytes before compression')),
+                ('index', models.BinaryField(help_text='kind, time, context of each event: transcripts/blocks.py')),
+                ('keys', models.BinaryField(help_text='8 bytes each')),
+                ('payload', models.BinaryField()),
+                ('file', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='blocks', to='transcripts.logfile')),
+            ],
+            options={
+                'ordering': ['file_id', 'first'],
+                'constraints': [models.UniqueConstraint(fields=('file', 'first'), name='block_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='SegmentUse',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('field', models.CharField(help_text='next_steps, open_questions or key_decisions', max_length=20)),
+                ('text', models.TextField(help_text='of the line, when it was used')),
+                ('text_key', models.CharField(help_text='digest of the text', max_length=32)),
+                ('made', models.CharField(choices=[('brief', 'Brief'), ('question', 'Question'), ('entry', 'Entry')], max_length=10)),
+                ('number', models.PositiveBigIntegerField(help_text="of the brief, the question, or the entry in its brief's trace")),
+                ('at', models.DateTimeField(auto_now_add=True)),
+                ('actor', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='briefs.actor')),
+                ('brief', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='briefs.brief')),
+                ('segment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='uses', to='transcripts.segment')),
+            ],
+            options={
+                'ordering': ['at', 'pk'],
+                'constraints': [models.UniqueConstraint(fields=('segment', 'field', 'text_key'), name='line_used_once')],
+            },
+        ),
+        migrations.AddConstraint(
+            model_name='session',
+            constraint=models.UniqueConstraint(fields=('program', 'session_id'), name='session_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='segment',
+            constraint=models.UniqueConstraint(fields=('session', 'key'), name='segment_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='logfile',
+            constraint=models.UniqueConstraint(fields=('session', 'agent'), name='log_file_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='aside',
+            constraint=models.UniqueConstraint(fields=('session', 'key'), name='aside_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='sessioncommit',
+            constraint=models.UniqueConstraint(fields=('file', 'sha'), name='session_commit_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='touchedfile',
+            constraint=models.UniqueConstraint(fields=('file', 'path_key', 'verb'), name='touched_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='wording',
+            constraint=models.UniqueConstraint(fields=('session', 'events'), name='worded_once'),
+        ),
+    ]
