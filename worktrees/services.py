@@ -244,7 +244,8 @@ def advance(worktree: Worktree) -> Worktree:
 def abandon(worktree: Worktree, why: str, *, actor: Actor | None = None) -> None:
     """Give up a worktree that nobody waits for any more: its setup command is stopped, then it has failed.
 
-    ``actor`` is who ended what it was made for (None: flower itself). Call it again until it has: a command that is being stopped is not waited for. One that is ready stays as it is.
+    ``actor`` is who ended what it was made for (None: flower itself). Call it again until it has: a command that is
+    being stopped is not waited for. One that is ready stays as it is.
     """
     if worktree.state not in HALF_MADE:
         return

@@ -1,4 +1,4 @@
-"""Who stopped a run is on the trace, on its pages and in what tools tell: a person, an agent, or flower with a reason."""
+"""Who stopped a run is on the trace, on pages and in what tools tell: a person, an agent, or flower with a reason."""
 
 from __future__ import annotations
 
