@@ -95,8 +95,8 @@ PAYLOADS = [
     "＜script＞alert(1)＜/script＞ \u202e<script>alert(1)</script>",
     "'\"><svg/onload=alert(1)>' \"'",
 ]  # fmt: skip
-# A name is escaped by one filter, whatever is in it, so one of each way out of a text proves as much as all of them: out
-# of an element, an attribute, a textarea, a comment; a template's, a link's, an htmx attribute; letters that move others.
+# A name is escaped by one filter, whatever is in it, so one of each way out of a text proves as much as all of them:
+# out of an element, an attribute, a textarea, a comment; a template's, a link's, an htmx attribute; letters that hide.
 NAMES = [
     "<script>alert(1)</script>",
     "</textarea><script>alert(1)</script>",
