@@ -29,12 +29,12 @@ from daemons.agents.base import Job
 from daemons.models import Process
 from daemons.services import processes
 from daemons.terminal import HolderError
-from dispatch import auto, claims, lifecycle, packets, services
+from dispatch import auto, claims, lifecycle, packets, services, sharing
 from dispatch import merge as merging
 from dispatch.line import Line
 from dispatch.merge import mainline
 from dispatch.merge.record import NotMerged
-from dispatch.models import ACTIVE, DispatchRequest, GateRun, State
+from dispatch.models import ACTIVE, HELD, DispatchRequest, GateRun, State
 from flower import live, logs
 from flower.errors import Conflict, Refusal
 from transcripts.owners import Owner
@@ -124,7 +124,29 @@ def _prepare(request: DispatchRequest) -> None:
     elif worktree.state == Worktree.State.READY:
         if worktree.is_missing:  # its disk may come back: tried again
             raise Conflict(f"The folder of worktree {worktree.name} is gone: {worktree.path}.")
+        if sharing.still_stopping(request):
+            return  # its end kicks this one, and the sweep comes again (dispatch/outlook.py tells that it waits)
+        _end_orphans(request)
         _run(request, worktree)
+
+
+def _end_orphans(request: DispatchRequest) -> None:
+    """End the agents that worked in this worktree before and went on when their holders were killed.
+
+    Raises Conflict for one that stays, too: tried again.
+    """
+    for earlier in sharing.before_in_worktree(request).filter(process__phase=Process.Phase.LOST):
+        assert earlier.process is not None
+        if not (orphans := processes.orphans(earlier.process)):
+            continue
+        if not processes.end_orphans(orphans):
+            raise Conflict(f"The agent of dispatch {earlier.pk} (pid {earlier.process.pid}) cannot be ended.")
+        body = (
+            f"The agent of dispatch {earlier.pk} went on without its holder; flower stopped it before dispatch "
+            f"{request.pk} began in the same worktree."
+        )
+        data = {"dispatch": earlier.pk, "process": earlier.process.pk, "state": "stopped"}
+        trace.append(request.brief, trace.Kind.PROCESS, actor=actors.system(), body=body, data=data)
 
 
 def _fail(request: DispatchRequest, why: str) -> None:
@@ -191,8 +213,11 @@ def _plan_process(request: DispatchRequest, worktree: Worktree) -> Process:
             brief=request.brief,
             run=request.pk,
         )
+        # Called off since: then nothing is started any more, beside whoever goes on in this worktree, say.
+        rows = DispatchRequest.objects.filter(pk=request.pk, fence=request.fence, state__in=HELD)
+        if rows.update(process=process) != 1:
+            raise Conflict(f"Dispatch {request.pk} is not held any more: its agent is not started.")
         request.process = process
-        request.save(update_fields=["process"])
     return process
 
 
@@ -353,8 +378,18 @@ def on_process_ended(*, process: Process, **_: object) -> None:
     """A process of a request ended (agent, setup or gate): go on at once instead of with the next sweep."""
     if process.run is not None:
         live.kick("dispatch.tasks.advance", process.run)
+        if process.purpose == Process.Purpose.AGENT:
+            _kick_those_after(process.run)
     elif process.purpose == Process.Purpose.GATE and process.project_id is not None:  # on the main branch itself
         live.kick("dispatch.tasks.look_at_main", process.project_id)
         waiting = DispatchRequest.objects.filter(project=process.project_id, state=State.MERGING)
         for number in waiting.values_list("pk", flat=True):
             live.kick("dispatch.tasks.advance", number)
+
+
+def _kick_those_after(number: int) -> None:
+    """A request may wait for the end of the agent that was stopped in its worktree."""
+    begins = DispatchRequest.objects.filter(state__in=[State.CLAIMED, State.PREPARING])
+    waiting = begins.filter(worktree__dispatch_requests=number).exclude(pk=number)
+    for following in waiting.values_list("pk", flat=True):
+        live.kick("dispatch.tasks.advance", following)

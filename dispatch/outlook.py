@@ -74,6 +74,7 @@ class Code(StrEnum):
     MERGE = "merge"
     WAIT_FOR_RUN = "wait_for_run"
     WAIT_FOR_TURN = "wait_for_turn"
+    WAIT_FOR_STOP = "wait_for_stop"
     ROLL_UP = "roll_up"
 
 
@@ -117,6 +118,9 @@ _SENTENCES: Final = {
         "would take its work along. It goes on by itself when that run has ended."
     ),
     Code.WAIT_FOR_TURN: "The merge of dispatch {dispatch} waits for its turn: dispatch {other} (#{title}) goes first.",
+    Code.WAIT_FOR_STOP: (
+        "The agent of dispatch {other} is being stopped; dispatch {dispatch} begins in its worktree when it is gone."
+    ),
     Code.ROLL_UP: "Its status follows from its dispatches within seconds.",
 }
 
@@ -149,7 +153,7 @@ class NextStep:
     @property
     def waits(self) -> bool:
         """Whether it stands in a line: then the page says for what, and where."""
-        return self.code in {Code.WAIT_FOR_PLACE, Code.WAIT_FOR_RUN, Code.WAIT_FOR_TURN}
+        return self.code in {Code.WAIT_FOR_PLACE, Code.WAIT_FOR_RUN, Code.WAIT_FOR_TURN, Code.WAIT_FOR_STOP}
 
     @property
     def now(self) -> bool:
@@ -273,6 +277,8 @@ def of_request(request: DispatchRequest, line: Line | None = None) -> NextStep:
     if request.state == State.QUEUED:
         return _of_queued(request, step, line)
     if request.state in {State.CLAIMED, State.PREPARING}:
+        if before := sharing.still_stopping(request):
+            return replace(step, code=Code.WAIT_FOR_STOP, who=Who.FLOWER, other=before.pk)
         return replace(step, code=Code.PREPARE, who=Who.FLOWER)
     if request.state == State.FINISHED:
         if is_design or request.no_changes:

@@ -24,7 +24,8 @@ from django.utils import timezone
 
 from briefs.models import Actor, Brief, Participant, Project, Token
 from briefs.services import actors
-from daemons import holder, terminal
+from daemons import holder, leftovers, terminal
+from daemons.leftovers import Leftover
 from daemons.models import AgentProgram, Process
 from flower import live
 from flower.environment import clean_environment
@@ -226,6 +227,18 @@ def stop(process: Process, *, actor: Actor | None = None, why: str = "") -> bool
     with contextlib.suppress(terminal.HolderError):
         terminal.stop(process.run_dir)
     return is_first
+
+
+def orphans(process: Process) -> list[Leftover]:
+    """The program of a process whose holder was killed, where it goes on: a hang-up does not end every program."""
+    if process.phase != Phase.LOST or process.pid is None:
+        return []
+    return [one for one in leftovers.find([process.cwd]) if (one.pid, one.process) == (process.pid, process.pk)]
+
+
+def end_orphans(found: list[Leftover]) -> bool:
+    """End them; this takes a few seconds. False when one stays."""
+    return len(leftovers.end(found)) == len(found)
 
 
 def give_up(process: Process) -> Process:
