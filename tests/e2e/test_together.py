@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 
 import pytest
@@ -133,6 +135,27 @@ def test_a_note_sent_to_a_dead_server_is_not_lost(enter, flower: Flower, brief: 
     expect(page.locator(".entry", has_text="sent into the void")).to_have_count(1)
     until(flower.is_whole, "flower is whole again")
     assert flower.value(sent) == 1
+
+
+def test_lists_that_missed_a_change_heal_by_themselves(enter, flower: Flower, token: str, brief):
+    """What is said while the broker hangs, and dies with it, reaches nobody; the heartbeat tells that it is there."""
+    board, pads = enter(), enter()
+    for page, path in ((board, "/briefs/"), (pads, "/scratchpads/")):
+        with page.expect_websocket():
+            page.goto(path)
+        page.evaluate("window.stay = 1")
+    broker = flower.pid("broker")
+    os.kill(broker, signal.SIGSTOP)
+    try:
+        flower.call(token, "brief_create", body="Said to a broker that hangs")
+        flower.call(token, "scratchpad_write", name="unheard", content="Said to a broker that hangs")
+    finally:
+        flower.kill("broker")  # the supervisor starts the next one, which knows nothing of what was said
+    expect(board.locator("main")).to_contain_text("Said to a broker that hangs", timeout=40_000)
+    expect(pads.locator("#live")).to_contain_text("unheard", timeout=40_000)
+    for page in (board, pads):
+        assert page.evaluate("window.stay") == 1, "the page was not loaded again"
+    until(flower.is_whole, "flower is whole again")
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
