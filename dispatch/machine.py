@@ -246,7 +246,8 @@ def _watch(request: DispatchRequest) -> None:
         return
     process, actor = request.process, actors.system()
     if process.phase == Process.Phase.LOST:
-        why, failure_class = "The agent is lost: its holder was killed, and its exit code with it.", "lost"
+        why = process.error or "Its holder was killed, and its exit code with it."
+        why, failure_class = f"The agent is lost: {why[0].lower()}{why[1:]}", "lost"
     elif process.was_stopped and process.stopped_by is not None:
         actor, failure_class = process.stopped_by, "stopped"
         why = f"The agent was stopped by {actor.ref}{f': {process.stop_why}' if process.stop_why else ''}."

@@ -15,7 +15,7 @@ import threading
 from typing import Any, Final
 
 from celery import Celery, Task
-from celery.signals import worker_ready
+from celery.signals import worker_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flower.settings")
 
@@ -46,6 +46,15 @@ class ShortTask(Task):
 app = Celery("flower", task_cls=ShortTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+def _worker_starts(**_: Any) -> None:
+    from django.conf import settings
+
+    from flower.backup import marker
+
+    marker.stop_if_unfinished(settings.FLOWER.home)
 
 
 @worker_ready.connect

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from flower import env
+from flower.backup import marker
 from flower.supervisor import Child, Program, Supervisor, tell
 
 OLDEST_GIT: Final = (2, 38)  # git merge-tree --write-tree
@@ -52,7 +53,8 @@ def main(arguments: list[str]) -> int:
 
 def up(flower: env.Environment) -> int:
     logs = check(flower)
-    with _alone(flower.home):
+    with alone(flower.home):
+        _check_restored(flower.home)
         listening = _listen(flower)
         environment = {
             **os.environ,
@@ -208,8 +210,11 @@ def _check_owner(folder: Path) -> None:
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """One ``make up`` per state folder. The kernel lets go of the lock however this process ends."""
+def alone(home: Path) -> Iterator[None]:
+    """One ``make up``, or one restore, per state folder; CannotStart for another one.
+
+    The kernel lets go of the lock however this process ends.
+    """
     with (home / "up.lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -221,6 +226,11 @@ def _alone(home: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _check_restored(home: Path) -> None:
+    if why := marker.refusal(home):
+        raise CannotStart(why)
 
 
 def _listen(flower: env.Environment) -> socket.socket:
@@ -337,6 +347,7 @@ def prepare() -> int:
         django.setup()
         from django.conf import settings
 
+        _check_restored(settings.FLOWER.home)  # a container's start comes here without ``up``
         _migrate()
         _collect_static(settings.STATIC_ROOT.with_name("static.stamp"))
         sys.stdout.write(f"login {settings.FLOWER.public_url}/enter/{_entry_code()}\n")

@@ -16,9 +16,11 @@ def main() -> int:
     django.setup()
     from django.conf import settings
 
+    from flower.backup import marker
     from flower.celery import leave_pulse
     from transcripts.watch import Watch
 
+    marker.stop_if_unfinished(settings.FLOWER.home)
     watch = Watch(settings.FLOWER.transcript_roots, beat=lambda: leave_pulse("watch"))
 
     def end(*_: Any) -> None:

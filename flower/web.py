@@ -29,11 +29,13 @@ import daphne.server
 from daphne.endpoints import build_endpoint_description_strings
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+from django.conf import settings
 from django.utils.module_loading import import_string
 from twisted.internet import defer
 from twisted.internet import reactor as running_reactor
 
 from flower.asgi import body_limit, may_hold_more
+from flower.backup import marker
 from flower.celery import leave_pulse
 from flower.toolbox import BODY_LIMIT
 
@@ -312,6 +314,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--bind", default="127.0.0.1", help="else: the address to listen on")
     parser.add_argument("--port", type=int, default=8000)
     given = parser.parse_args(arguments)
+    marker.stop_if_unfinished(settings.FLOWER.home)
     endpoints = build_endpoint_description_strings(host=given.bind, port=given.port)
     application = import_string(given.application.replace(":", "."))
     WebServer(application, endpoints, descriptor=given.fd, verbosity=0).run()

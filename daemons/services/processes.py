@@ -179,6 +179,14 @@ def _folder_gone(process: Process) -> Process:
     return _record(process, Q(), {"phase": Phase.LOST, "ended_at": timezone.now(), "error": error})
 
 
+def call_lost(process: Process, why: str) -> Process:
+    """Note that nobody will know this process's end, whatever its folder says: it ran on another machine, say.
+
+    Whoever waits for it is told as with any end. One that has ended stays as it is. ``why`` is a sentence.
+    """
+    return _record(process, Q(), {"phase": Phase.LOST, "ended_at": timezone.now(), "error": why})
+
+
 def _is_alive(pid: int) -> bool:
     try:
         return holder.process_stat(pid)[0] not in "ZX"

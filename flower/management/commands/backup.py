@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from flower.backup import making
+from flower.errors import Refusal
+
+
+class Command(BaseCommand):
+    help = "Write flower's state to FILE while flower works: rows, pictures and kept files, as they are at one moment."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, metavar="FILE", help="where it is written; must not be there yet")
+        parser.add_argument(
+            "--with-outputs", action="store_true", help="also what agents, setups and gates have printed"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        path = Path.cwd() / options["file"]
+        try:
+            report = making.make(path, with_outputs=options["with_outputs"])
+        except Refusal as refusal:
+            raise CommandError(refusal.sentence) from refusal
+        for name in report.absent[:10]:
+            self.stderr.write(f"not whole in the backup: {name!r} is gone, cut, or no plain file")
+        if len(report.absent) > 10:
+            self.stderr.write(f"and {len(report.absent) - 10:,} more")
+        size = f"{report.size / 1e6:,.1f} MB"
+        self.stdout.write(f"{options['file']}: {report.rows:,} rows and {report.files:,} files, {size}")
