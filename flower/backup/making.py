@@ -105,7 +105,8 @@ def _write(file: IO[bytes], with_outputs: bool) -> Report:
             manifest.migrations = rows.leaves(loader)
             if "briefs" not in manifest.migrations:
                 raise Conflict("The database holds no flower yet; there is nothing to back up.")
-            apps = loader.project_state(rows.nodes(manifest.migrations)).apps
+            last = [(app, name) for app, names in manifest.migrations.items() for name in names]
+            apps = loader.project_state(last).apps
             report = Report(rows=_write_rows(writer, apps))
             named = _named(apps)
         _write_files(writer, named, with_outputs, report)

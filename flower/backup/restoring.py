@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from django.apps import apps
+from django.apps import apps as apps_of_today
+from django.apps.registry import Apps
 from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
@@ -123,24 +124,24 @@ def _check_room(home: Path, archive: Archive) -> None:
         raise Conflict(f"{home} has room for {free >> 20:,} MB; the backup unpacks to {needed >> 20:,} MB.")
 
 
-def _check_migrations(executor: MigrationExecutor, archive: Archive) -> list[rows.Node]:
-    """The migrations that the backup's rows are of."""
-    manifest, graph = archive.manifest, executor.loader.graph
-    wanted = rows.nodes(manifest.migrations)
-    for node in wanted:
-        if node not in graph.nodes:
-            raise Invalid(
-                f"This is {manifest.sentence}, with the migration {'.'.join(node)}, which this flower does not have; "
-                "restore it with the flower that made it, or a newer one."
-            )
+def _find_migrations(archive: Archive) -> tuple[MigrationExecutor, list[rows.Node]]:
+    """The migrations that the backup's rows are of, and who can bring the database there."""
+    manifest, executor = archive.manifest, MigrationExecutor(connection)
+    try:
+        executor.loader, wanted = rows.find(manifest.migrations)
+    except KeyError as error:
+        raise Invalid(
+            f"This is {manifest.sentence}, with the migration {error.args[0]}, which this flower does not have; "
+            "restore it with the flower that made it, or a newer one."
+        ) from error
+    graph = executor.loader.graph
     known = {node for leaf in wanted for node in graph.forwards_plan(leaf)}
-    ours = set(executor.loader.applied_migrations) & set(graph.nodes)
-    if further := sorted(ours - known):
+    if further := sorted(set(executor.loader.applied_migrations) & set(graph.nodes) - known):
         raise Conflict(
             f"The database is further than the backup, which has no {'.'.join(further[0])}; give a database without "
             "tables: they are made as the backup needs them, and migrated then."
         )
-    return wanted
+    return executor, wanted
 
 
 def _listed(names: list[str]) -> str:
@@ -153,14 +154,13 @@ def _listed(names: list[str]) -> str:
 def _bring(home: Path, archive: Archive) -> None:
     """Everything up to the commit of the rows; what goes wrong is taken back."""
     _check_empty(home)
-    executor = MigrationExecutor(connection)
-    wanted = _check_migrations(executor, archive)
+    executor, wanted = _find_migrations(archive)
     left = marker.Marker(archive.manifest.id, connection.introspection.table_names())
     marker.write(home, left)
     try:
         executor.migrate(wanted)
         _stage(home, archive)
-        _load(archive, wanted)
+        _load(archive, executor.loader.project_state(wanted).apps)
     except BaseException:
         if not _proven(left.backup):  # interrupted right behind the commit
             _take_back(home, left)
@@ -181,10 +181,10 @@ def _stage(home: Path, archive: Archive) -> None:
             os.fsync(descriptor)
 
 
-def _load(archive: Archive, wanted: list[rows.Node]) -> None:
+def _load(archive: Archive, apps: Apps) -> None:
     """All rows, and the proof of it, or nothing."""
     tables = archive.manifest.tables
-    models = rows.models_of(MigrationExecutor(connection).loader.project_state(wanted).apps)
+    models = rows.models_of(apps)
     if wrong := sorted(models.keys() ^ tables.keys()):
         raise archive.bad(f"its migrations have another table {wrong[0][:200]} than its rows")
     try:
@@ -210,7 +210,7 @@ def _finish(home: Path, archive: Archive) -> Outcome:
     manifest = archive.manifest
     _place(home)
     call_command("migrate", interactive=False, verbosity=0)
-    models = rows.models_of(apps)
+    models = rows.models_of(apps_of_today)
     for label, table in manifest.tables.items():  # after the migrations: one that makes a table anew counts anew
         if label in models:
             rows.set_next_id(models[label], table.next_id)

@@ -47,10 +47,11 @@ class BadRows(Exception):
 
 def leaves(loader: MigrationLoader) -> dict[str, list[str]]:
     """The last migrations that the database has had, by app. Raises Conflict when this flower does not know one."""
-    applied = set(loader.applied_migrations) & set(loader.graph.nodes)
-    ours = {app for app, _ in loader.graph.nodes}
-    if foreign := sorted(node for node in set(loader.applied_migrations) - applied if node[0] in ours):
+    apps = {app for app, _ in loader.disk_migrations}
+    unknown = set(loader.applied_migrations) - set(loader.disk_migrations)  # those that one squashed are on the disk
+    if foreign := sorted(node for node in unknown if node[0] in apps):
         raise Conflict(f"The database was migrated by a newer flower: this one has no {'.'.join(foreign[0])}.")
+    applied = set(loader.applied_migrations) & set(loader.graph.nodes)
     last: dict[str, list[str]] = {}
     for app, name in sorted(applied):
         children = loader.graph.node_map[app, name].children
@@ -59,9 +60,22 @@ def leaves(loader: MigrationLoader) -> dict[str, list[str]]:
     return last
 
 
-def nodes(last: dict[str, list[str]]) -> list[Node]:
-    """The same as a list of migrations."""
-    return [(app, name) for app, names in sorted(last.items()) for name in names]
+def find(last: dict[str, list[str]]) -> tuple[MigrationLoader, list[Node]]:
+    """These migrations in a graph that has them. Raises KeyError, with the one that this flower does not have.
+
+    Migrations may have been squashed since: where they stop in the midst of those that one replaces, in the graph of
+    those that it replaces.
+    """
+    loader = MigrationLoader(connection)
+    ends = {migration.replaces[-1]: node for node, migration in loader.replacements.items()}
+    asked = [(app, name) for app, names in sorted(last.items()) for name in names]
+    wanted = [node if node in loader.graph.nodes else ends.get(node, node) for node in asked]
+    if not all(node in loader.graph.nodes for node in wanted):
+        loader, wanted = MigrationLoader(connection, replace_migrations=False), asked
+    for node in wanted:
+        if node not in loader.graph.nodes:
+            raise KeyError(".".join(node))
+    return loader, wanted
 
 
 def models_of(apps: Apps) -> dict[str, Model]:

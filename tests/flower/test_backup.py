@@ -625,7 +625,7 @@ def of_a_newer_flower(kept: dict[str, Any], members: dict[str, bytes]) -> None:
 
 
 def of_an_older_one(kept: dict[str, Any], members: dict[str, bytes]) -> None:
-    kept["migrations"]["worktrees"] = ["0001_initial"]
+    kept["migrations"]["dispatch"] = ["0001_squashed_0007_resume_kind"]
 
 
 def without_a_table(kept: dict[str, Any], members: dict[str, bytes]) -> None:
@@ -655,7 +655,7 @@ def with_a_brief_twice(kept: dict[str, Any], members: dict[str, bytes]) -> None:
 
 MISFITS = [
     (of_a_newer_flower, r"by flower 7\.1\.0, with the migration briefs\.9999_future, which this flower does not have"),
-    (of_an_older_one, r"further than the backup, which has no worktrees\.0002_"),
+    (of_an_older_one, r"further than the backup, which has no dispatch\.0008_"),
     (without_a_table, r"another table briefs\.link than its rows"),
     (without_a_column, r"the columns of briefs\.Brief are not those"),
     (with_a_row_of(b"[1"), "ends in the midst of a row"),
@@ -863,17 +863,45 @@ def test_a_killed_restore_is_repeated(tmp_path, home, place):
         assert rows_of(tmp_path / "third.flower") == rows_of(path)
 
 
+@pytest.mark.django_db
 def test_a_backup_of_an_older_flower_is_migrated(tmp_path, place):
-    assert place.run("restore", older(tmp_path / "old.flower")) == 0
+    """Of a migration that was squashed since, together with later ones."""
+    last = {"auth": ["0012_alter_user_first_name_max_length"], "briefs": ["0003_throttle"]}
+    last["contenttypes"] = ["0002_remove_content_type_name"]
+    manifest = Manifest("9" * 32, "0.0.1", "2024-01-01T00:00:00+00:00", "/old", False, last)
+    loader, nodes = rows.find(last)
+    with (tmp_path / "old.flower").open("wb") as file:
+        writer = Writer(file, manifest)
+        for label, model in rows.models_of(loader.project_state(nodes).apps).items():
+            columns = [field.attname for field in model._meta.concrete_fields]
+            lines = [[7, "alice", "operator", None, "2024-01-01T00:00:00+00:00"]] if label == "briefs.actor" else []
+            manifest.tables[label] = Table(columns, len(lines), 500)
+            with writer.member(f"rows/{label}.jsonl") as write:
+                if lines:
+                    assert sorted(columns) == sorted(["id", "ref", "kind", "user_id", "created_at"])
+                    names = dict(zip(["id", "ref", "kind", "user_id", "created_at"], lines[0], strict=True))
+                    write(json.dumps([names[name] for name in columns]).encode() + b"\n")
+        writer.finish()
+    assert place.run("restore", tmp_path / "old.flower") == 0, place.said()
     assert place.said().splitlines()[-1] == "ok 0 entries"
     assert place.run("backup", tmp_path / "new.flower") == 0
-    kinds = [
-        json.loads(line)
-        for line in rows_of(tmp_path / "new.flower")["rows/contenttypes.contenttype.jsonl"].splitlines()
-    ]
-    assert [7, "briefs", "brief"] in kinds
-    assert manifest_of(tmp_path / "new.flower").tables["contenttypes.contenttype"].next_id == 500
-    assert (place.home / "attachments/ab/picture").read_bytes() == b"old picture"
+    actors_now = [json.loads(line) for line in rows_of(tmp_path / "new.flower")["rows/briefs.actor.jsonl"].splitlines()]
+    assert [7, "alice"] in [row[:2] for row in actors_now]
+    new = manifest_of(tmp_path / "new.flower")
+    assert new.tables["briefs.actor"].next_id == new.tables["briefs.brief"].next_id == 500
+    assert new.migrations["briefs"] != last["briefs"]
+
+
+@pytest.mark.django_db
+def test_squashed_migrations_are_found_by_their_old_names():
+    squashed = ("briefs", "0001_squashed_0014_dependency_accepted")
+    assert rows.find({"briefs": ["0014_dependency_accepted"]})[1] == [squashed]
+    assert rows.find({"briefs": [squashed[1]]})[1] == [squashed]
+    loader, nodes = rows.find({"briefs": ["0004_refinement_and_attachments"]})
+    assert nodes == [("briefs", "0004_refinement_and_attachments")]
+    assert squashed not in loader.graph.forwards_plan(nodes[0])
+    with pytest.raises(KeyError, match=r"briefs\.9999_future"):
+        rows.find({"briefs": ["9999_future"]})
 
 
 @pytest.mark.services
