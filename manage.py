@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line for flower; docs/operations.md lists what it can do."""
+"""Django's command line for flower; docs/commands.md lists what it can do."""
 
 from __future__ import annotations
 
@@ -13,12 +13,32 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    if sys.argv[1:2] == ["doctor"]:  # it reads the settings by itself: they may be what is wrong
+        from flower.management.commands.doctor import Command
+
+        Command().run_from_argv(sys.argv)
+        return
     try:
         settings.INSTALLED_APPS  # noqa: B018 - reading one loads them all: a bad value is told before anything runs
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
+    except Exception as error:
+        sentence = _sentence(error)
+        own = sys.argv[: sys.argv.index("--")] if "--" in sys.argv else sys.argv  # the rest is an agent's
+        if not sentence or "--traceback" in own:
+            raise
+        sys.stderr.write(f"{sentence}\n")
+        sys.exit(1)
+
+
+def _sentence(error: Exception) -> str:
+    """Trouble of the database or the disk, which is no bug, as whoever sits here can use it; else empty."""
+    from flower import complaints
+
+    complaint = complaints.of(error)
+    return complaint.sentence if complaint else ""
 
 
 if __name__ == "__main__":

@@ -22,6 +22,22 @@ def create(connection: Any) -> None:
                 cursor.execute(statement)
 
 
+def missing(connection: Any) -> list[str]:
+    """The names of those that should be there and are not. Changes nothing."""
+    wanted = [_name(event) for event in _EVENTS if _create_statement(connection.vendor, event)]
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s", [TABLE])
+        else:
+            cursor.execute(
+                "SELECT trigger_name FROM information_schema.triggers "
+                "WHERE event_object_schema = DATABASE() AND event_object_table = %s",
+                [TABLE],
+            )
+        there = {name for (name,) in cursor.fetchall()}
+    return [name for name in wanted if name not in there]
+
+
 def drop(connection: Any) -> None:
     with connection.cursor() as cursor:
         for event in _EVENTS:

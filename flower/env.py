@@ -89,19 +89,24 @@ class Environment:
 
 
 def load() -> Environment:
-    """What this process runs with: its environment, and ``.env`` beside manage.py for what that does not set."""
+    """What this process runs with. Raises BadSetting."""
+    return read(values())
+
+
+def values() -> dict[str, str]:
+    """The environment, and ``.env`` beside manage.py for what that does not set; unchecked. Raises BadSetting."""
     from dotenv import dotenv_values  # here: the sockets' and holders' code imports this module and needs no parser
 
     try:
         kept = dotenv_values(BASE_DIR / ".env")
     except (OSError, UnicodeDecodeError) as error:
         raise BadSetting(f"{BASE_DIR / '.env'} cannot be read ({error.__class__.__name__}).") from error
-    return read({**{name: value for name, value in kept.items() if value}, **os.environ})
+    return {**{name: value for name, value in kept.items() if value}, **os.environ}
 
 
 def read(values: Mapping[str, str]) -> Environment:
     """Check ``values`` (usually ``os.environ``) and fill in the defaults. Raises BadSetting."""
-    home = _folder(values, "FLOWER_HOME", BASE_DIR / "var")
+    home = home_of(values)
     host = _host(values)
     port = _integer(values, "FLOWER_PORT", 8000, 1, 65535)
     public_url = _public_url(values) or f"http://{_url_host(host)}:{port}"
@@ -126,6 +131,11 @@ def read(values: Mapping[str, str]) -> Environment:
         max_concurrent=_integer(values, "FLOWER_MAX_CONCURRENT", 4, 1, 64),
         transcript_roots=_roots(values),
     )
+
+
+def home_of(values: Mapping[str, str]) -> Path:
+    """The state folder; nothing is made or read. Raises BadSetting."""
+    return _folder(values, "FLOWER_HOME", BASE_DIR / "var")
 
 
 def _secret(values: Mapping[str, str], name: str) -> str:

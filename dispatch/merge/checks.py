@@ -73,6 +73,12 @@ def _kept(project: Project, sha: str, command: str) -> GateRun | None:
     return _runs(project, command).filter(tree=sha).first()
 
 
+def known_red(project: Project, sha: str) -> GateRun | None:
+    """The first gate that is known to be red on a commit. Starts nothing: what did not run yet is not red."""
+    runs = (_kept(project, sha, command) for command in project.gates)
+    return next((run for run in runs if run is not None and not run.passed), None)
+
+
 def red_since(project: Project, run: GateRun) -> str:
     """The first commit of the main branch on which a gate that is red now was red, as far as flower knows."""
     landed = Q(request__merge_sha=F("tree"), passed=True)  # a red merge never came to the branch

@@ -17,6 +17,7 @@ from .base import Base, _same
 from .command import readable
 from .errors import GitError
 
+MOST_ATTRIBUTES = 200  # files of attributes that are looked at
 OLDEST_GIT = (2, 38)  # the first with `merge-tree --write-tree`
 
 
@@ -58,9 +59,14 @@ class History(Base):
             return [problem]
         if not self.path.is_dir():
             return [f"{self.path} does not exist or is not a folder"]
+        seconds = min(command.QUICK, self.time_limit)
         asked = ("--is-bare-repository", "--is-inside-git-dir", "--git-dir", "--git-common-dir")
         output = command.run(
-            ("rev-parse", "--path-format=absolute", *asked), cwd=self.path, ok=(0, 128), look_above=True
+            ("rev-parse", "--path-format=absolute", *asked),
+            cwd=self.path,
+            ok=(0, 128),
+            look_above=True,
+            timeout=seconds,
         )
         if output.returncode:
             if "not a git repository" in output.stderr:
@@ -71,12 +77,13 @@ class History(Base):
             return [f"{self.path} is a bare repository: flower needs one with a checkout"]
         if inside == "true":
             return [f"{self.path} is inside the git folder {git_dir}: give the folder of the checkout"]
-        top = command.run(("rev-parse", "--show-toplevel"), cwd=self.path, look_above=True).text
+        top = command.run(("rev-parse", "--show-toplevel"), cwd=self.path, look_above=True, timeout=seconds).text
         if not _same(top, self.path):
             return [f"{self.path} is a folder inside the repository {top}: give that one"]
         if not _same(git_dir, common_dir):
             return [f"{self.path} is a linked worktree of {Path(common_dir).parent}: give the main checkout"]
-        above = command.run(("rev-parse", "--show-superproject-working-tree"), cwd=self.path, look_above=True).text
+        wanted = ("rev-parse", "--show-superproject-working-tree")
+        above = command.run(wanted, cwd=self.path, look_above=True, timeout=seconds).text
         if above:
             return [f"{self.path} is a submodule of {above}: give that one, or a clone of its own"]
         if not self.branches() and not self._commit_of("HEAD"):
@@ -116,6 +123,17 @@ class History(Base):
         answer = self._git("cat-file", "--batch-check", stdin="".join(f"{at}:{path}\n" for path in asked).encode())
         lines = answer.stdout.decode(errors="surrogateescape").splitlines()
         return {path for path, line in zip(asked, lines, strict=True) if not line.endswith(" missing")}
+
+    def uses_lfs(self, branch: str) -> bool:
+        """Whether a branch has files that Git LFS keeps, by its .gitattributes, in whatever folder."""
+        at = self.resolve(branch)
+        listed = self._git("ls-tree", "-r", "-z", "--name-only", at).stdout.split(b"\0")
+        named = [path for path in listed if path.rpartition(b"/")[2] == b".gitattributes"][:MOST_ATTRIBUTES]
+        if not named:
+            return False
+        asked = b"".join(b"%s:%s\n" % (at.encode(), path) for path in named if b"\n" not in path)
+        answer = self._git("cat-file", "--batch", stdin=asked, limit=4_000_000, cut=True).stdout
+        return re.search(rb"^[^#\n]*\sfilter=lfs(\s|$)", answer, re.M) is not None
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
         """Whether everything in `ancestor` is already in `descendant` (a commit is its own ancestor)."""

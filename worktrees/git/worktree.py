@@ -251,6 +251,10 @@ class Worktrees(Base):
             return None
         return _in_progress(self._git_dir_of(main.path))
 
+    def in_progress(self) -> str | None:
+        """What somebody is in the middle of in the main checkout, on any branch ("rebase", "merge", …); or None."""
+        return _in_progress(self._git_dir_of(self.path))
+
     # -- worktrees -------------------------------------------------------------------------------------------------
 
     def add_worktree(self, path: Path, branch: str, owner: str) -> None:
