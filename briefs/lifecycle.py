@@ -14,7 +14,7 @@ from django.db import transaction
 from briefs import graph, trace
 from briefs.models import Actor, Brief
 from briefs.models.blocker import BlockerCode
-from briefs.models.brief import TERMINAL, Status
+from briefs.models.status import TERMINAL, Status
 from briefs.signals import stirred
 from flower.errors import Conflict
 from flower.lifecycle import table, words

@@ -13,7 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from briefs.models import TraceEntry
-from briefs.templatetags.flower import flat_pill, is_web_address, sha, words
+from core.format import flat_pill, is_web_address, sha, words
 
 Kind = TraceEntry.Kind
 NOTHING: Final = SafeString("")

@@ -9,7 +9,7 @@ from django.urls import reverse
 from briefs import lifecycle
 from briefs.identity import Identity, Scope
 from briefs.models import Brief, Link
-from briefs.models.brief import Status
+from briefs.models.status import Status
 from briefs.services import briefs, duplicates, links, proposals, questions, recall, relations, specs
 from flower.toolbox import Arg, BriefNumber, Cursor, Limit, OwnBrief, ProjectSlug, tool
 

@@ -13,7 +13,7 @@ import structlog
 from django.db import transaction
 
 from briefs.models import Brief, Proposal
-from briefs.models.brief import Status
+from briefs.models.status import Status
 from briefs.services import actors, briefs, proposals
 from dispatch import lifecycle, outlook, services
 from dispatch.models import ACTIVE, DispatchRequest, State

@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from briefs.identity import Identity
 from briefs.models import Brief
-from briefs.models.brief import Status
+from briefs.models.status import Status
 from briefs.views import rooms
 from daemons.models import AgentProgram
 from dispatch import claims, services

@@ -15,7 +15,7 @@ from django.utils import timezone
 from briefs import lifecycle as brief_lifecycle
 from briefs import trace
 from briefs.models import Actor, Brief, Participant
-from briefs.models.brief import Status
+from briefs.models.status import Status
 from briefs.services import actors
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
 from flower import live

@@ -16,7 +16,7 @@ from django.utils import timezone
 from briefs import trace
 from briefs.models import Brief, Proposal, Refinement, TraceEntry
 from briefs.models.blocker import Blocker, BlockerCode
-from briefs.models.brief import Status
+from briefs.models.status import Status
 from daemons.models import AgentProgram
 from daemons.services import programs
 from dispatch import sharing

@@ -15,7 +15,7 @@ from briefs import lifecycle
 from briefs.identity import Identity
 from briefs.models import Brief
 from briefs.models.blocker import Blocker
-from briefs.models.brief import Status
+from briefs.models.status import Status
 from briefs.services import recall
 from dispatch import leftovers, outlook, retries
 from dispatch.line import Line

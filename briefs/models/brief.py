@@ -7,22 +7,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 
 from briefs.models.blocker import Blocker, BlockerCode
-
-
-class Status(models.TextChoices):
-    IDEA = "idea", "idea"
-    REFINING = "refining", "refining"
-    PLANNED = "planned", "planned"
-    DISPATCHED = "dispatched", "dispatched"
-    IN_PROGRESS = "in_progress", "in progress"
-    IN_REVIEW = "in_review", "in review"
-    COMPLETE = "complete", "complete"
-    DEFERRED = "deferred", "deferred"
-    CANCELLED = "cancelled", "cancelled"
-    ABANDONED = "abandoned", "abandoned"
-
-
-TERMINAL = frozenset({Status.COMPLETE, Status.CANCELLED, Status.ABANDONED})
+from briefs.models.status import TERMINAL, Status
 
 
 class BriefQuerySet(models.QuerySet["Brief"]):

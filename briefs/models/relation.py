@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from briefs.models.blocker import Blocker, BlockerCode
-from briefs.models.brief import TERMINAL, Status
+from briefs.models.status import TERMINAL, Status
 
 
 class Dependency(models.Model):

@@ -16,7 +16,7 @@ from django.db.models import Q
 
 from briefs.identity import Identity
 from briefs.models import Project
-from briefs.models.brief import TERMINAL, Status
+from briefs.models.status import TERMINAL, Status
 from briefs.services import recall
 
 SHORTEST: Final = 8  # characters before a search makes sense

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from briefs import lifecycle, trace
 from briefs.models import Actor, Brief, Proposal
-from briefs.models.brief import Status
+from briefs.models.status import Status
 from briefs.services import specs
 from briefs.signals import stirred
 from flower.errors import Conflict, Forbidden, Invalid

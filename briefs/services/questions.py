@@ -11,7 +11,7 @@ from django.utils import timezone
 from briefs import trace
 from briefs.identity import Identity
 from briefs.models import Actor, Brief, Question
-from briefs.models.brief import TERMINAL
+from briefs.models.status import TERMINAL
 from briefs.services import recall
 from briefs.signals import stirred
 from flower.errors import Conflict, Invalid, NotFound, TooLarge

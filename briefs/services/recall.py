@@ -15,8 +15,8 @@ from django.db.models import Q
 from briefs.identity import Identity
 from briefs.models import Brief, Dependency, Link, Participant, Project, Question, TraceEntry
 from briefs.models.blocker import Blocker, BlockerCode
-from briefs.models.brief import Status
 from briefs.models.relation import blocker_of
+from briefs.models.status import Status
 from briefs.services import searching
 from flower.errors import Invalid
 from flower.prepared import Prepared

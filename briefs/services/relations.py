@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from briefs import graph, lifecycle, trace
 from briefs.models import Actor, Brief, Dependency, Link
-from briefs.models.brief import TERMINAL, Status
+from briefs.models.status import TERMINAL, Status
 from briefs.signals import stirred
 from flower.errors import Conflict, Invalid, NotFound
 

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from briefs.identity import Identity
 from briefs.models import Actor, Brief, SavedView
-from briefs.models.brief import Status
+from briefs.models.status import Status
 from briefs.services.recall import visible
 from briefs.views import rooms
 from briefs.views.board_filters import SORTS, Filters, waiting_for_a_person

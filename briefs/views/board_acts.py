@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 from briefs import lifecycle
 from briefs.forms import StatusForm, read
 from briefs.models import Brief
-from briefs.models.brief import Status
+from briefs.models.status import Status
 from briefs.services import briefs
 from briefs.views import rooms
 from briefs.views.board import show_board

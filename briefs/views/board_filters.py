@@ -12,8 +12,9 @@ from django.urls import reverse
 
 from briefs.identity import Identity
 from briefs.models import Brief, Dependency, Participant, Project, Proposal, Question
-from briefs.models.brief import TERMINAL, BriefQuerySet, Status
+from briefs.models.brief import BriefQuerySet
 from briefs.models.relation import MISSING_WORK
+from briefs.models.status import TERMINAL, Status
 from briefs.services import searching
 from briefs.services.recall import visible
 from briefs.views import rooms

@@ -18,12 +18,12 @@ from django.utils.safestring import SafeString
 from briefs import lifecycle
 from briefs.identity import Identity
 from briefs.models import Brief, Dependency, Proposal, Question
-from briefs.models.brief import TERMINAL, Status
 from briefs.models.relation import UNMET
+from briefs.models.status import TERMINAL, Status
 from briefs.services.recall import visible
-from briefs.templatetags.flower import ago
 from briefs.views import rooms
 from briefs.views.board_filters import Filters
+from core.format import ago
 
 ORDER: Final = (
     Status.IN_PROGRESS,

@@ -18,7 +18,7 @@ from briefs import lifecycle
 from briefs.forms import FlagForm, NoteForm, StatusForm, TitleForm, read
 from briefs.models import Brief, TraceEntry
 from briefs.models.blocker import BlockerCode
-from briefs.models.brief import Status
+from briefs.models.status import Status
 from briefs.services import briefs, recall
 from briefs.views.door import Refused, Request, show
 from briefs.views.rail import rail_context

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from briefs.forms import ProjectForm, read
 from briefs.models import Project
-from briefs.models.brief import TERMINAL
+from briefs.models.status import TERMINAL
 from briefs.services import projects as services
 from briefs.views.door import Refused, Request, show
 from flower.errors import NotFound, Refusal

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from briefs.templatetags.flower import until
+from core.format import until
 from tests.factories import make_brief
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from briefs.templatetags.flower import day, plain
+from core.format import day, plain
 
 
 def test_what_goes_on_since_today_has_an_hour_and_since_earlier_a_date():

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from flower.env import BASE_DIR
 
-ROOMS: Final = ("flower", "briefs", "daemons", "dispatch", "transcripts", "worktrees")
+ROOMS: Final = ("core", "flower", "briefs", "daemons", "dispatch", "transcripts", "worktrees")
 ENDS: Final = ("", "\x00", "\n\n!", "x", " ", "\n", "\t.", "é")
 UNITS: Final = (
     " ",

@@ -82,7 +82,7 @@ def commands() -> set[str]:
 
 
 def own_commands() -> list[str]:
-    rooms = ("flower", "briefs", "transcripts", "daemons", "worktrees", "dispatch", "recall")
+    rooms = ("core", "flower", "briefs", "transcripts", "daemons", "worktrees", "dispatch", "recall")
     found = (path for room in rooms for path in (BASE_DIR / room / "management" / "commands").glob("[a-z]*.py"))
     return sorted(path.stem for path in found)
 

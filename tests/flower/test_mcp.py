@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from briefs.models import Brief, Token, TraceEntry
-from briefs.models.brief import Status
+from briefs.models.status import Status
 from briefs.services import actors
 from briefs.services.recall import SECTIONS
 from flower.asgi import application

@@ -15,7 +15,7 @@ from django.utils import timezone
 from briefs.identity import Identity, Scope
 from briefs.models import Link, Token
 from briefs.services import actors, links
-from briefs.templatetags.flower import tokens
+from core.format import tokens
 from daemons.models import Process
 from flower import live
 from tests import factories

@@ -22,8 +22,8 @@ from django.views.decorators.http import require_safe
 
 from briefs.models import Project
 from briefs.services import recall, references
-from briefs.templatetags.flower import lasted
 from briefs.views.door import Request, show
+from core.format import lasted
 from flower import markdown
 from transcripts import costs, liveness, naming, paging, paths
 from transcripts.blocks import index_of
