@@ -14,7 +14,6 @@ import re
 import shutil
 import socket
 import stat
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,9 +23,9 @@ from typing import Final
 
 from flower import env
 from flower.backup import marker
+from flower.installed import look_at_git
 from flower.supervisor import Child, Program, Supervisor, tell
 
-OLDEST_GIT: Final = (2, 38)  # git merge-tree --write-tree
 PATIENCE: Final = 180.0  # seconds until a start is given up: a loaded machine was seen to need 106
 DEATHS_AT_START: Final = 4  # a process that dies this often before it was ever ready will not get better
 WORKER_THREADS: Final = 6  # two fill or remove worktrees, two ask a model, the others are for what is short
@@ -181,13 +180,9 @@ def _say_ready(flower: env.Environment, code: str) -> None:
 
 
 def _check_git() -> None:
-    wanted = ".".join(map(str, OLDEST_GIT))
-    if not shutil.which("git"):
-        raise CannotStart(f"git is not on PATH; install git {wanted} or newer.")
-    said = subprocess.run(["git", "--version"], capture_output=True, text=True, check=False).stdout
-    numbers = re.search(r"(\d+)\.(\d+)", said)
-    if not numbers or (int(numbers[1]), int(numbers[2])) < OLDEST_GIT:
-        raise CannotStart(f"git {wanted} or newer is needed, and this machine has '{said.strip()}'.")
+    found = look_at_git()
+    if found.fault:
+        raise CannotStart(f"{found.said}; {found.remedy}.")
 
 
 def _make_folder(folder: Path) -> None:
@@ -354,7 +349,11 @@ def prepare() -> int:
     except ImproperlyConfigured as error:
         raise CannotStart(" ".join(str(error).split())) from error
     except (DatabaseError, InterfaceError) as error:
-        raise CannotStart(f"The database cannot be used: {' '.join(str(error).split())}") from error
+        from flower import complaints
+
+        told = complaints.of(error)
+        why = told.sentence if told else " ".join(str(error).split())
+        raise CannotStart(f"The database cannot be used: {why}") from error
     return 0
 
 

@@ -65,10 +65,13 @@ def is_installed(program: AgentProgram) -> bool:
     return True
 
 
-def check_installed(program: AgentProgram) -> None:
-    """Refuse a program whose command is not on this machine: better now than in a doomed worktree."""
+def check_installed(program: AgentProgram, path: str | None = None) -> None:
+    """Refuse a program whose command is not on this machine: better now than in a doomed worktree.
+
+    ``path``: where to look for it, as PATH has it; None: on the PATH of this process.
+    """
     command = str(program.argv[0])
     if "{" in command:
         return
-    if shutil.which(str(Path(command).expanduser()) if "/" in command else command) is None:
+    if shutil.which(str(Path(command).expanduser()) if "/" in command else command, path=path) is None:
         raise Invalid(f"The agent program '{program.name}' starts {command}, which is not installed on this machine.")

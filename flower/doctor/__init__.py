@@ -12,17 +12,22 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from flower import env
 from flower.doctor import configuration, home, machine
 from flower.doctor.findings import Check, Finding, Level, examine, skipped, wrong
 from flower.logs import redact
 
+if TYPE_CHECKING:
+    from briefs.models import Project
+
 HIDDEN: Final = "[hidden]"
+PROJECTS_SECONDS: Final = 60.0  # for all of them; one whose disk hangs takes a quarter of that
 
 
 def run(*, as_json: bool = False, out: TextIO | None = None) -> int:
@@ -92,7 +97,7 @@ def _with_django(flower: env.Environment, *, has_git: bool) -> Iterator[Finding]
     if fault := _set_up_django():
         yield fault
         return
-    from flower.doctor import agents, database, projects, running
+    from flower.doctor import agents, database, running
 
     database.make_harmless()
     now = running.look(flower)
@@ -107,37 +112,37 @@ def _with_django(flower: env.Environment, *, has_git: bool) -> Iterator[Finding]
     if unasked := database.after(found):
         yield unasked
     else:
-        yield from _of_rows(database, agents, projects if has_git else None)
+        yield from _of_rows(now.path, has_git=has_git)
     for name, check in later:
         yield from examine(name, check)
 
 
-def _of_rows(database: Any, agents: Any, projects: Any) -> Iterator[Finding]:
-    """What the rows of a database that answers say; those of another version cannot be read."""
-    yield from examine("settings of the database", database.set_up)
+def _of_rows(path: str | None, *, has_git: bool) -> Iterator[Finding]:
+    """What the rows of a database that answers say; those of another version cannot be read. ``path``: the worker's."""
+    from flower.doctor import agents, database, projects
+
+    yield from examine("database settings", database.set_up)
     found = examine("migrations", database.migrated)
     yield from found
     if any(finding.level == Level.WRONG for finding in found):
         yield skipped("database.unread", "triggers, agents, projects and worktrees were not looked at")
         return
     yield from examine("triggers", database.guarded)
-    yield from examine("agents", agents.registered)
-    if projects is None:
+    yield from examine("agents", partial(agents.registered, path))
+    if not has_git:
         yield skipped("project.unasked", "projects and worktrees were not looked at: git does not work")
         return
-    listed: list[Any] = []
-    yield from examine("projects", _into(listed, projects.rows))
-    for project in listed:
-        yield from examine(f"project {project.slug}", partial(projects.repository, project))
+    listed: list[Project] = []
+    yield from examine("projects", partial(projects.list_into, listed))
+    end = time.monotonic() + PROJECTS_SECONDS
+    for at, project in enumerate(listed):
+        if time.monotonic() > end:
+            yield skipped(
+                "project.unreached", f"{len(listed) - at} projects were not looked at: the others took too long"
+            )
+            break
+        yield from examine(f"project {project.slug}", partial(projects.repository, project, path))
     yield from examine("worktrees", projects.worktrees)
-
-
-def _into(listed: list[Any], read: Callable[[], list[Any]]) -> Check:
-    def check() -> Iterable[Finding]:
-        listed.extend(read())
-        return ()
-
-    return check
 
 
 def _set_up_django() -> Finding | None:

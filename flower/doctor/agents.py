@@ -17,11 +17,11 @@ from typing import Final
 from daemons.models import AgentProgram
 from daemons.services import programs
 from flower.doctor.findings import Finding, fine, warning, wrong
-from flower.doctor.machine import answer_of
 from flower.doctor.running import _get
 from flower.env import Environment
 from flower.environment import clean_environment
 from flower.errors import Invalid
+from flower.installed import answer_of
 
 # Only of these is it known that they say who they are and do nothing else; another command might begin to work.
 ASKED: Final = ("claude", "codex")
@@ -30,19 +30,20 @@ WALK_SECONDS: Final = 3.0
 CONNECT_SECONDS: Final = 3.0
 
 
-def registered() -> Iterator[Finding]:
-    """The command of each program is on this machine; those that are known start."""
+def registered(path: str | None = None) -> Iterator[Finding]:
+    """The command of each program is on this machine; those that are known start. ``path``: PATH, where not ours."""
     rows = list(AgentProgram.objects.filter(enabled=True))
     if not rows:
         yield fine("agent.none", "no agent program is registered; agent_add adds one")
     for row in rows:
-        yield from program(row)
+        yield from program(row, path)
 
 
-def program(row: AgentProgram) -> Iterator[Finding]:
+def program(row: AgentProgram, path: str | None = None) -> Iterator[Finding]:
+    """One of them."""
     command = str(row.argv[0]) if row.argv else ""
     try:
-        programs.check_installed(row)
+        programs.check_installed(row, path)
     except (Invalid, IndexError):
         words = f"the agent program {row.name} starts '{command}', which is not on this machine"
         remedy = f"install it, or put its folder on the PATH of make up, or manage.py agent_add {row.name} -- ANOTHER"
@@ -52,8 +53,8 @@ def program(row: AgentProgram) -> Iterator[Finding]:
         yield fine("agent", f"{row.name}: {command}")
         return
     try:
-        environment = {**clean_environment(model_keys=True), **row.env}
-        code, said = answer_of([command, "--version"], VERSION_SECONDS, env=environment, cwd="/")
+        environment = {**clean_environment(model_keys=True), **({"PATH": path} if path else {}), **row.env}
+        code, said = answer_of([command, "--version"], VERSION_SECONDS, env=environment, cwd=Path("/"))
     except TimeoutError:
         words = f"{row.name}: {command} --version does not end within {VERSION_SECONDS:g} s"
         yield warning(

@@ -20,13 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from flower.backup import marker
 from flower.doctor.findings import Finding, fine, warning, wrong
 from flower.env import Environment
 
 LITTLE, LEAST = 1_000_000_000, 100_000_000  # bytes
 FEW_INODES, FEWEST_INODES = 20_000, 1_000
 LATE: Final = 5.0  # seconds that the clocks of a disk and of this machine may differ
-INTERRUPTED: Final = "restore.unfinished"
 _FOLDERS: Final = ("log", "run", "broker", "locks", "worktrees", "processes", "scratch", "attachments")
 _REMOTE: Final = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs", "fuse.gluster")
 _NO_UNNAMED: Final = {errno.EOPNOTSUPP, errno.EINVAL, errno.EISDIR}  # of disks that do not know O_TMPFILE
@@ -57,8 +57,7 @@ def folder(flower: Environment) -> Iterator[Finding]:
 
 def unfinished(flower: Environment) -> Iterator[Finding]:
     """No restore was interrupted here."""
-    marker = flower.home / INTERRUPTED
-    if marker.exists():
+    if marker.refusal(flower.home):
         yield wrong(
             "home.half_restored",
             f"a restore into {flower.home} was interrupted: what is there is not whole",

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import os
 import re
 import resource
-import shutil
-import signal
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,11 +14,10 @@ from typing import Final
 
 from flower.doctor.findings import Finding, fine, skipped, warning, wrong
 from flower.env import BASE_DIR
+from flower.installed import GIT_SECONDS, look_at_git
 
 OLDEST_PYTHON: Final = (3, 11)
 OLDEST_SQLITE: Final = (3, 31)  # Django's
-OLDEST_GIT: Final = (2, 38)  # git merge-tree --write-tree
-GIT_SECONDS: Final = 5.0
 FEW_FILES, FEWEST_FILES = 1024, 256  # open files of one process: web holds one for each browser and agent
 
 
@@ -87,24 +82,15 @@ def packages(lock: Path = BASE_DIR / "requirements.lock") -> Iterator[Finding]:
 
 def git(seconds: float = GIT_SECONDS) -> Iterator[Finding]:
     """git is there, answers, and can merge without a checkout."""
-    wanted = _dotted(OLDEST_GIT)
-    install = f"install git {wanted} or newer (Debian: apt-get install git)"
-    if not shutil.which("git"):
-        yield wrong("git.missing", "git is not on PATH", install)
-        return
-    try:
-        code, said = answer_of(["git", "--version"], seconds)
-    except (OSError, TimeoutError) as error:
-        why = f"git --version does not end within {seconds:g} s" if isinstance(error, TimeoutError) else str(error)
-        yield wrong("git.broken", why, f"look at what {shutil.which('git')} is, and put a working git first on PATH")
-        return
-    numbers = re.search(r"(\d+)\.(\d+)", said)
-    if code or not numbers:
-        yield wrong("git.broken", f"git --version ends with exit code {code} and says '{said[:100]}'", install)
-    elif (int(numbers[1]), int(numbers[2])) < OLDEST_GIT:
-        yield wrong("git.old", f"git {wanted} or newer is needed, and this machine has '{said[:100]}'", install)
+    found = look_at_git(seconds)
+    if found.fault == "missing":
+        yield wrong("git.missing", found.said, found.remedy)
+    elif found.fault == "broken":
+        yield wrong("git.broken", found.said, found.remedy)
+    elif found.fault == "old":
+        yield wrong("git.old", found.said, found.remedy)
     else:
-        yield fine("git", said[:100])
+        yield fine("git", found.said)
 
 
 def limits(soft: int | None = None) -> Iterator[Finding]:
@@ -116,29 +102,6 @@ def limits(soft: int | None = None) -> Iterator[Finding]:
     kind = wrong if allowed < FEWEST_FILES else warning
     words = f"a process may open {allowed} files, and each browser and agent needs one of web"
     yield kind("limits.files", words, "ulimit -n 4096, in the shell that runs make up (systemd: LimitNOFILE=4096)")
-
-
-def answer_of(argv: Sequence[str], seconds: float, **options: object) -> tuple[int, str]:
-    """Exit code and first words of a program that is only asked who it is. TimeoutError: it was killed. OSError."""
-    process = subprocess.Popen(  # type: ignore[call-overload]
-        list(argv),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,  # so that what it starts can be ended with it
-        **options,
-    )
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise TimeoutError from None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
-    return process.returncode, " ".join(output.decode(errors="replace").split())[:500]
 
 
 def _dotted(numbers: Sequence[int]) -> str:

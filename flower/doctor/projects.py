@@ -31,12 +31,15 @@ _SHELL: Final = {
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 
-def rows() -> list[Project]:
-    return list(Project.objects.order_by("slug"))
+def list_into(listed: list[Project]) -> Iterator[Finding]:
+    """All projects, for whoever has each examined by itself."""
+    listed.extend(Project.objects.order_by("slug"))
+    if not listed:
+        yield fine("project.none", "no project yet; project_add adds one")
 
 
-def repository(project: Project) -> Iterator[Finding]:
-    """One project's repository: there, whole, ours, and MAIN such that merges go on."""
+def repository(project: Project, search: str | None = None) -> Iterator[Finding]:
+    """One repository: there, whole, ours, and MAIN such that merges go on. ``search``: PATH, where that is not ours."""
     path, quoted = project.path, shlex.quote(project.root)
     repo = git.Repository(path, allowed=project.git_programs, time_limit=GIT_SECONDS)
     if not path.is_dir():
@@ -46,11 +49,16 @@ def repository(project: Project) -> Iterator[Finding]:
         if fault := _why_unusable(project, repo):
             yield fault
             return
-        faults = [*_main(project, repo), *_writing(project, repo), *_identity(project, repo), *_lfs(project, repo)]
+        faults = [
+            *_main(project, repo),
+            *_writing(project, repo),
+            *_identity(project, repo),
+            *_lfs(project, repo, search),
+        ]
     except git.GitError as error:
         yield wrong("project.git", f"{project}: {error}", f"git -C {quoted} status; git -C {quoted} fsck")
         return
-    faults += [*_branch_state(project), *_commands(project)]
+    faults += [*_branch_state(project), *_commands(project, search)]
     yield from faults
     if not faults:
         yield fine("project", f"{project}: {path}, {project.main_branch} at {repo.resolve(project.main_branch)[:12]}")
@@ -88,7 +96,8 @@ def _main(project: Project, repo: git.Repository) -> Iterator[Finding]:
     head = repo.head_branch()
     if doing := repo.in_progress():
         words = f"{project}: somebody is in the middle of a {doing} in MAIN, and merges wait for its end"
-        yield wrong("project.busy", words, f"git -C {quoted} {doing} --abort, or end it")
+        how = "reset" if doing == "bisect" else "--abort"
+        yield wrong("project.busy", words, f"git -C {quoted} {doing} {how}, or end it")
     elif head is None:
         words = f"{project}: MAIN has no branch checked out, so that its files stay where they are"
         yield warning("project.detached", words, switch)
@@ -123,8 +132,8 @@ def _identity(project: Project, repo: git.Repository) -> Iterator[Finding]:
         yield warning("project.identity", words, "; ".join(f'git config --global {name} "…"' for name in missing))
 
 
-def _lfs(project: Project, repo: git.Repository) -> Iterator[Finding]:
-    if not shutil.which("git-lfs") and repo.uses_lfs(project.main_branch):
+def _lfs(project: Project, repo: git.Repository, search: str | None) -> Iterator[Finding]:
+    if not shutil.which("git-lfs", path=search) and repo.uses_lfs(project.main_branch):
         words = f"{project}: it keeps files with Git LFS, which is not on PATH: agents see pointers instead of them"
         yield wrong("project.lfs", words, "install git-lfs (Debian: apt-get install git-lfs), then git lfs install")
 
@@ -143,7 +152,7 @@ def _branch_state(project: Project) -> Iterator[Finding]:
         yield warning("project.behind", f"{project}: {state.behind}", "see /projects/, which says what is in the way")
 
 
-def _commands(project: Project) -> Iterator[Finding]:
+def _commands(project: Project, search: str | None) -> Iterator[Finding]:
     """The first word of each gate and of the setup command is there, as far as that can be told."""
     named = [
         *(("gate", gate) for gate in project.gates),
@@ -151,7 +160,7 @@ def _commands(project: Project) -> Iterator[Finding]:
     ]
     for kind, command in named:
         word = first_word(command)
-        if word and not is_there(word, project.path):
+        if word and not is_there(word, project.path, search):
             words = f"{project}: the {kind} '{command[:80]}' begins with {word}, which is not on PATH or in MAIN"
             yield warning(
                 "project.command", words, f"install {word}, put it on the PATH of make up, or correct it on /projects/"
@@ -169,9 +178,10 @@ def first_word(command: str) -> str:
     return "" if word in _SHELL or re.search(r"[$`*?(){}<>|&~]", word) else word
 
 
-def is_there(word: str, main: Path) -> bool:
+def is_there(word: str, main: Path, search: str | None = None) -> bool:
+    """Whether a program is on PATH (``search``: where that is not ours), or in MAIN where it is named by a path."""
     if "/" not in word:
-        return shutil.which(word) is not None
+        return shutil.which(word, path=search) is not None
     # relative ones lie in the checkout, and may be made by the setup command: only MAIN can be looked at
     return (main / word).exists() or not (main / word).parent.exists()
 

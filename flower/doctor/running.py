@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import http.client
 import json
+import os
 import socket
 import time
 import urllib.error
@@ -32,10 +33,12 @@ START: Final = "make up"
 @dataclass(frozen=True)
 class Running:
     """``up``: the process id of the supervisor of this state folder, 0 when there is none. ``fresh``: parts whose
-    pulse is fresh; in containers these run without a supervisor."""
+    pulse is fresh; in containers these run without a supervisor. ``path``: where the worker looks for programs, which
+    may be another PATH than ours; None where that cannot be seen."""
 
     up: int
     fresh: frozenset[str]
+    path: str | None = None
 
     @property
     def is_any(self) -> bool:
@@ -44,7 +47,15 @@ class Running:
 
 def look(flower: Environment) -> Running:
     fresh = (name for name in PARTS if (age := _pulse_age(flower, name)) is not None and age < STALE)
-    return Running(_supervisor(flower.home), frozenset(fresh))
+    return Running(_supervisor(flower.home), frozenset(fresh), _path_of(_pid(flower, "worker")))
+
+
+def _path_of(pid: int) -> str | None:
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if pid else []
+    except OSError:
+        return None
+    return next((os.fsdecode(line[5:]) for line in variables if line.startswith(b"PATH=")), None)
 
 
 def _supervisor(home: Path) -> int:
@@ -183,6 +194,8 @@ def _place(url: str) -> str:
 def port(flower: Environment, running: Running) -> Iterator[Finding]:
     """Web answers on its port; where flower does not run, nobody else has it."""
     where = flower.origin.removeprefix("http://")
+    if running.fresh and not running.up:
+        return  # in a container the port is that of another one, or the very process that is asked for
     if not running.up:
         if taken := _why_taken(flower):
             words = f"{flower.host}:{flower.port} cannot be used ({taken})"
@@ -191,11 +204,14 @@ def port(flower: Environment, running: Running) -> Iterator[Finding]:
                 words,
                 f"ss -ltnp 'sport = :{flower.port}' says who has it; or set FLOWER_PORT to a free one",
             )
-        elif not running.fresh:
+        else:
             yield fine("port", f"{where} is free")
         return
     status, body = _get(f"{flower.origin}/readyz")
     if status == 200:
+        if (flower.home / "static").is_dir() and not (flower.home / "static" / "staticfiles.json").exists():
+            words = f"{flower.home / 'static'} has lost its list of files: pages are errors"
+            yield wrong("web.static", words, "manage.py collectstatic --noinput, then start make up again")
         yield fine("web", f"it answers at {where}")
     elif status == 503:
         lacks = ", ".join(name for name, one in _json(body).get("checks", {}).items() if not one.get("ok"))

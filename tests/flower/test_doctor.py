@@ -26,7 +26,7 @@ from flower import doctor, env
 from flower.doctor import agents, configuration, database, home, machine, projects, running
 from flower.doctor.findings import Finding, Level, examine, fine
 from tests.factories import git, make_brief, make_project, operator
-from tests.system.running import free_port
+from tests.system.running import free_port, until
 
 SECRET = "correct-horse-battery-staple-0123456789"
 
@@ -562,6 +562,30 @@ def test_parts_without_a_supervisor_as_in_containers(flower):
     assert levels(running.parts(flower, now)) == {"part.worker": "ok", "part.watch": "ok", "part.beat": "ok"}
 
 
+def test_in_containers_the_port_is_not_asked_for(flower):
+    pulse(flower, "worker")
+    with socket.create_server(("127.0.0.1", flower.port)):
+        assert list(running.port(flower, running.look(flower))) == []
+
+
+def test_programs_are_looked_for_where_the_worker_looks(flower, db, programs, tmp_path):
+    """The doctor's shell has another PATH than the system that started flower."""
+    folder = programs(**{"only-in-the-shell": "exit 0"})
+    worker = subprocess.Popen(["sleep", "60"], env={"PATH": "/usr/bin:/bin"})
+    try:
+        flower.run.mkdir(mode=0o700)
+        (flower.run / "worker.pid").write_text(f"{worker.pid}")
+        until(lambda: running.look(flower).path == "/usr/bin:/bin", "the worker has begun", 10)
+        row = AgentProgram.objects.create(name="mine", argv=["only-in-the-shell"])
+        assert shutil.which("only-in-the-shell") == str(folder / "only-in-the-shell")
+        assert levels(agents.program(row, running.look(flower).path)) == {"agent.missing": "wrong"}
+        assert levels(agents.program(row)) == {"agent": "ok"}
+        assert not projects.is_there("only-in-the-shell", tmp_path, "/usr/bin:/bin")
+    finally:
+        worker.kill()
+        worker.wait()
+
+
 def test_a_port_that_somebody_else_has(flower):
     with socket.create_server(("127.0.0.1", flower.port)):
         found = one(running.port(flower, running.look(flower)))
@@ -606,6 +630,8 @@ def test_web_that_is_not_ready_and_addresses_that_lead_elsewhere(flower, held, s
     assert (found.code, found.level, found.what) == ("web.unready", "wrong", "web is not ready: broker")
     server["/readyz"] = (200, "{}")
     assert levels(running.port(flower, now)) == {"web": "ok"}
+    (flower.home / "static").mkdir()
+    assert levels(running.port(flower, now)) == {"web.static": "wrong", "web": "ok"}
 
     assert levels(running.addresses(flower, now)) == {"url.other": "wrong"}
     server["/healthz"] = (200, '{"ok": true}')
@@ -637,6 +663,51 @@ def test_a_broker_that_says_nothing(flower, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         there = dataclasses.replace(flower, redis_url=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         assert levels(running.broker(there, running.look(there))) == {"broker.unreachable": "wrong"}
+
+
+@pytest.fixture
+def valkey(flower):
+    """``valkey("--requirepass", "x")`` starts a broker with these options; gives settings that name it."""
+    from flower import up
+
+    started = []
+    folder = Path(tempfile.mkdtemp(prefix="flower-doctor-"))
+
+    def start(*options: str, password: str = "") -> env.Environment:
+        argv = [str(up._broker_binary()), "--port", "0", "--unixsocket", str(folder / "v.sock"), "--save", "", *options]
+        started.append(subprocess.Popen(argv, cwd=folder, stdout=subprocess.DEVNULL))
+        until((folder / "v.sock").exists, "the broker listens", 20)
+        return dataclasses.replace(flower, redis_url=f"unix://{password and f':{password}@'}{folder / 'v.sock'}")
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+    shutil.rmtree(folder)
+
+
+def test_a_broker_that_works(valkey):
+    there = valkey()
+    found = one(running.broker(there, running.look(there)))
+    assert (found.code, found.level, found.what.split()[0]) == ("broker", "ok", "Valkey")
+
+
+def test_a_broker_that_throws_away_and_whose_queue_grows(valkey):
+    import redis
+
+    there = valkey("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+    with redis.Redis.from_url(there.redis_url) as client:
+        client.rpush("flower:flower", *range(running.LONG_QUEUE + 1))
+    found = levels(running.broker(there, running.look(there)))
+    assert found == {"broker.evicts": "warning", "broker.backlog": "warning", "broker": "ok"}
+
+
+@pytest.mark.parametrize("password", ["", "hunter2x"])
+def test_a_broker_with_another_password(valkey, password):
+    there = valkey("--requirepass", "the-right-one", password=password)
+    found = one(running.broker(there, running.look(there)))
+    assert (found.code, found.level) == ("broker.denied", "wrong")
+    assert "hunter2x" not in doctor.line(found)
 
 
 def test_what_a_broker_tells_of_itself():
@@ -924,7 +995,7 @@ def test_worktrees_whose_folder_is_gone(shop, tmp_path):
 def test_a_flower_that_runs_is_all_right_until_a_part_of_it_is_stuck(tmp_path):
     import signal
 
-    from tests.system.running import Flower, until
+    from tests.system.running import Flower
 
     flower = Flower(tmp_path / "home").start()
     try:
