@@ -42,7 +42,7 @@ _MYSQL: Final[dict[int, tuple[str, str, str]]] = {
     ),
     1142: ("denied", "the user of DATABASE_URL may not do this", "GRANT ALL ON {name}.* TO that user"),
     1290: ("read_only", "the server of DATABASE_URL takes no writes", "SET GLOBAL read_only=0, or name its primary"),
-    1698: ("denied", "the server lets the user of DATABASE_URL in by its socket only", "give that user a password"),
+    1698: ("denied", "the server refuses the user or password of DATABASE_URL", "correct DATABASE_URL"),  # MariaDB's
     1792: ("read_only", "the transaction is read only", "report this as a bug of flower"),
     1836: ("read_only", "the server of DATABASE_URL takes no writes", "SET GLOBAL read_only=0, or name its primary"),
     1040: ("busy", "the server has no connection left", "wait a moment, or raise max_connections"),

@@ -47,7 +47,13 @@ class Running:
 
 def look(flower: Environment) -> Running:
     fresh = (name for name in PARTS if (age := _pulse_age(flower, name)) is not None and age < STALE)
+    fresh = (name for name in fresh if not _is_dead(_pid(flower, name)))
     return Running(_supervisor(flower.home), frozenset(fresh), _path_of(_pid(flower, "worker")))
+
+
+def _is_dead(pid: int) -> bool:
+    """Of a process that a supervisor wrote down. In containers there is none, and ids mean nothing elsewhere."""
+    return bool(pid) and not Path(f"/proc/{pid}").exists()
 
 
 def _path_of(pid: int) -> str | None:
@@ -250,6 +256,8 @@ def addresses(flower: Environment, running: Running) -> Iterator[Finding]:
         words = f"programs of this environment ask a proxy for {host}, and so will agents"
         yield warning("url.proxy", words, f"export NO_PROXY={host},$NO_PROXY before make up")
     status, body = _get(f"{url}/healthz")
+    if not status and url == flower.origin and running.up:
+        return  # that web is silent is told already
     if not status:
         words = f"nobody answers at {url}, which is what agents are told ({body})"
         yield wrong("url.silent", words, _set_public_url(flower))

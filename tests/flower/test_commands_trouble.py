@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import sqlite3
 import subprocess
@@ -17,7 +18,7 @@ from flower.env import BASE_DIR
 from flower.trouble import Unavailable
 from tests.system.running import free_port
 
-HAS_DRIVER = __import__("importlib").util.find_spec("MySQLdb") is not None
+HAS_DRIVER = importlib.util.find_spec("MySQLdb") is not None
 
 
 def manage(home: Path, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:

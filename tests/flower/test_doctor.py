@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import http.server
+import importlib.util
 import json
 import os
 import shutil
@@ -152,15 +153,22 @@ def test_what_is_no_database(tmp_path):
     assert "manage.py restore" in found["database.damaged"]["remedy"]
 
 
-@pytest.mark.skipif(
-    shutil.which("mysql") is None and not __import__("importlib").util.find_spec("MySQLdb"), reason="no driver"
-)
+@pytest.mark.skipif(importlib.util.find_spec("MySQLdb") is None, reason="MySQL's driver is not installed")
 def test_a_server_that_is_not_there(tmp_path):
     port = free_port()
     code, found = told(tmp_path / "home", DATABASE_URL=f"mysql://me:hunter2x@127.0.0.1:{port}/flower")
     assert (code, found["database.unreachable"]["level"]) == (1, "wrong")
     assert f"127.0.0.1:{port}" in found["database.unreachable"]["what"]
     assert "hunter2x" not in json.dumps(found)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("MySQLdb") is None, reason="MySQL's driver is not installed")
+def test_a_server_that_says_nothing(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begun = time.monotonic()
+        code, found = told(tmp_path / "home", DATABASE_URL=f"mysql://me@127.0.0.1:{silent.getsockname()[1]}/flower")
+    assert (code, found["database.unreachable"]["level"]) == (1, "wrong")
+    assert time.monotonic() - begun < 30
 
 
 def test_a_redis_that_is_not_there(tmp_path):
@@ -586,6 +594,13 @@ def test_programs_are_looked_for_where_the_worker_looks(flower, db, programs, tm
         worker.wait()
 
 
+def test_a_supervisor_that_was_killed_takes_its_parts_along(flower):
+    for name in running.PARTS:
+        pulse(flower, name)
+        (flower.run / f"{name}.pid").write_text("4194305")  # above the largest id that there can be
+    assert not running.look(flower).is_any
+
+
 def test_a_port_that_somebody_else_has(flower):
     with socket.create_server(("127.0.0.1", flower.port)):
         found = one(running.port(flower, running.look(flower)))
@@ -596,7 +611,11 @@ def test_a_port_that_somebody_else_has(flower):
 def test_web_does_not_answer(flower, held):
     now = running.look(flower)
     assert levels(running.port(flower, now)) == {"web.silent": "wrong"}
-    assert levels(running.addresses(flower, now)) == {"url.silent": "wrong"}
+    assert list(running.addresses(flower, now)) == []
+    elsewhere = dataclasses.replace(flower, public_url=f"http://127.0.0.1:{free_port()}")
+    found = one(running.addresses(elsewhere, now))
+    assert (found.code, found.level) == ("url.silent", "wrong")
+    assert "FLOWER_PUBLIC_URL" in found.remedy
 
 
 @pytest.fixture
