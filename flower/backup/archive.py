@@ -12,6 +12,7 @@ import json
 import re
 import stat
 import struct
+import tomllib
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
+from flower.env import BASE_DIR
 from flower.errors import Invalid
 
 FORMAT: Final = 1
@@ -77,11 +79,12 @@ class Manifest:
 
 
 def flower_version() -> str:
-    """This flower's version; ``0`` when it runs from a checkout."""
+    """This flower's version, also when it runs from a checkout."""
     try:
         return version("flower")
     except PackageNotFoundError:
-        return "0"
+        with (BASE_DIR / "pyproject.toml").open("rb") as file:
+            return str(tomllib.load(file)["project"]["version"])
 
 
 def rows_name(label: str) -> str:

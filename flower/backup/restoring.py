@@ -254,12 +254,11 @@ def _settle(home: Path, old: Path) -> int:
 def _unheard() -> Iterator[None]:
     """Without the warnings that a hint was not sent: nobody listens, and most often there is no broker."""
     told = logging.getLogger("django.db.backends.base")
-    before = told.level
-    told.setLevel(logging.ERROR)
+    before, told.disabled = told.disabled, True
     try:
         yield
     finally:
-        told.setLevel(before)
+        told.disabled = before
 
 
 def _verify() -> tuple[bool, str]:

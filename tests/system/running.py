@@ -75,10 +75,10 @@ class Refused(Exception):
 
 
 class Flower:
-    """One state folder and the ``flower.up`` that runs, or ran, in it."""
+    """One state folder and the ``flower.up`` that runs, or ran, in it. ``database``: a URL, where it is not SQLite."""
 
-    def __init__(self, home: Path) -> None:
-        self.home, self.port = home, free_port()
+    def __init__(self, home: Path, database: str = "") -> None:
+        self.home, self.port, self.database = home, free_port(), database
         self.run = env.read({"FLOWER_HOME": str(home), "FLOWER_SECRET_KEY": "x" * 40}).run
         self.process: subprocess.Popen[str] | None = None
         self.code = ""
@@ -92,7 +92,7 @@ class Flower:
     def environment(self) -> dict[str, str]:
         foreign = ("FLOWER_", "DJANGO_", "GIT_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        own = {"FLOWER_HOME": str(self.home), "FLOWER_PORT": str(self.port)}
+        own = {"FLOWER_HOME": str(self.home), "FLOWER_PORT": str(self.port), "DATABASE_URL": self.database}
         own["FLOWER_TRANSCRIPT_ROOTS"] = str(self.home / "transcripts")  # not those of whoever runs the suite
         hermetic = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
         return {**kept, **dict.fromkeys(SERVICES, ""), **own, **hermetic}  # empty: and not from .env

@@ -19,7 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from flower.env import BASE_DIR
 from tests.factories import git
-from tests.system.running import Bench, Refused, assert_main_is_whole, merges_of, until
+from tests.system.running import Bench, Flower, Refused, assert_main_is_whole, merges_of, until
 
 pytestmark = pytest.mark.slow
 
@@ -217,6 +217,40 @@ def test_without_the_right_token_there_is_nothing(bench: Bench, main: Path):
     for number in (mine, other):
         assert bench.call("brief_dispatch_cancel", dispatch=number, why="The test is over.")["ok"]
     until(lambda: flower.rpc(run_token, "tools/list")[0] == 401, "the token of an ended run is refused", 20)
+
+
+def test_a_backup_while_four_agents_work_is_restored_elsewhere(bench: Bench, main: Path, tmp_path: Path):
+    flower, archive = bench.flower, tmp_path / "four.zip"
+    numbers = [bench.dispatch("elsewhere", title=f"Work {number}") for number in range(4)]
+    for number in numbers:
+        flower.await_state(number, "running")
+        bench.await_signal(f"token-{number}")
+    log = flower.run_dir(numbers[0]) / "output.log"
+    lines = log.stat().st_size
+    (told,) = flower.manage(["backup", str(archive), "--with-outputs"])
+    assert re.match(rf"{archive}: [\d,]+ rows and \d+ files, 0\.\d MB$", told)
+    until(lambda: log.stat().st_size > lines, "the agents go on")
+    for number in numbers:
+        assert bench.call("brief_dispatch_cancel", dispatch=number, why="The test is over.")["ok"]
+
+    place = Flower(tmp_path / "restored")
+    restored, _, verdict = place.manage(["restore", str(archive)], ["reconcile", "--apply"], ["trace_verify"])
+    chain = "select brief_id, seq, hash from briefs_traceentry where brief_id in (select brief_id from"
+    chain += f" dispatch_dispatchrequest where id in {tuple(numbers)}) order by brief_id, seq"
+    entries = {row[:2]: row[2] for row in flower.rows(chain)}
+    there = {row[:2]: row[2] for row in place.rows(chain)}
+    before = {key: value for key, value in there.items() if entries.get(key) == value}
+    assert re.search(r"4 processes ran then; they count as lost\nok [1-9]\d* entries$", restored), restored
+    assert len(before) >= 4 * 6, "captured, dispatched, claimed and so on of each, as they stand in the first"
+    for number in numbers:
+        why = place.value("select failure from dispatch_dispatchrequest where id = ?", number)
+        assert place.state(number) == "failed"
+        assert why.startswith(
+            "The agent is lost: it ran where the backup was made, from which this flower was restored."
+        )
+        kept = (place.run_dir(number) / "output.log").read_bytes()
+        assert kept and (flower.run_dir(number) / "output.log").read_bytes().startswith(kept)
+    assert verdict.startswith("ok "), "also with what the failures have added"
 
 
 def test_at_the_end_only_the_sweep_goes_on_and_nobody_complained(bench: Bench, main: Path):
