@@ -24,7 +24,7 @@ from django.apps import apps as apps_of_today
 from django.apps.registry import Apps
 from django.conf import settings
 from django.core.management import call_command
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, Error, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -68,7 +68,7 @@ def restore(path: Path) -> Outcome:
             return _finish(home, archive)
         except OSError as error:
             raise Refusal(f"The restore stopped ({error.strerror or error}); run it once more.") from error
-        except DatabaseError as error:
+        except Error as error:
             raise Refusal(f"The database stopped the restore ({' '.join(str(error).split())}).") from error
 
 
@@ -238,7 +238,6 @@ def _place(home: Path) -> None:
 
 def _settle(home: Path, old: Path) -> int:
     """What ran where the backup was made does not run here: requests go on from there, by the sweep."""
-    (home / "processes").mkdir(mode=0o700, exist_ok=True)
     running = list(Process.objects.exclude(phase__in=Process.ENDED).order_by("pk"))
     with _unheard():
         for process in running:

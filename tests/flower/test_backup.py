@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -349,12 +350,11 @@ def test_a_full_disk_leaves_nothing(tmp_path, home, monkeypatch, where):
 
 @transactional
 def test_an_interrupted_backup_leaves_nothing(tmp_path, home, monkeypatch):
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(making, "_write_files", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(making, "_write_files", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(CommandError, match=r"^Interrupted; nothing was kept\.$") as stopped:
         backup(tmp_path / "a.flower")
+    assert (stopped.value.returncode, signal.getsignal(signal.SIGTERM)) == (130, before)
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
     monkeypatch.undo()
     factories.make_brief()  # and no transaction was left open
@@ -696,6 +696,26 @@ def test_no_room_is_told_before_anything_is_unpacked(tmp_path, home, monkeypatch
     monkeypatch.setattr(restoring.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 5})())
     with pytest.raises(CommandError, match=r"has room for 0 MB; the backup unpacks to \d+ MB\.$"):
         restore(tmp_path / "a.flower")
+    assert left_in(home) == set()
+
+
+@transactional
+@pytest.mark.parametrize(
+    ("step", "said"), [("_stage", "Interrupted; nothing was changed."), ("_place", "has not ended;")]
+)
+def test_an_interrupted_restore_says_how_it_stands(tmp_path, home, monkeypatch, step, said):
+    backup(tmp_path / "a.flower")
+    flush()
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(restoring, step, interrupt)
+        with pytest.raises(CommandError, match=said):
+            restore(tmp_path / "a.flower")
+    assert (home / marker.NAME).exists() == (step == "_place")
+    assert restore(tmp_path / "a.flower").endswith("ok 0 entries\n")
     assert left_in(home) == set()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         path = Path.cwd() / options["file"]
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was begun is removed
         try:
             report = making.make(path, with_outputs=options["with_outputs"])
         except Refusal as refusal:
             raise CommandError(refusal.sentence) from refusal
+        except KeyboardInterrupt:
+            raise CommandError("Interrupted; nothing was kept.", returncode=130) from None
+        finally:
+            signal.signal(signal.SIGTERM, before)
         for name in report.absent[:10]:
             self.stderr.write(f"not whole in the backup: {name!r} is gone, cut, or no plain file")
         if len(report.absent) > 10:

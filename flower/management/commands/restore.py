@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from flower import up
-from flower.backup import restoring
+from flower.backup import marker, restoring
 from flower.errors import Refusal
 
 
@@ -30,6 +30,8 @@ class Command(BaseCommand):
             raise CommandError(refusal.sentence) from refusal
         except up.CannotStart as error:
             raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            raise CommandError(marker.refusal(home) or "Interrupted; nothing was changed.", returncode=130) from None
         except OSError as error:
             raise CommandError(f"{home} cannot be written ({error.strerror}).") from error
         self.stdout.write(f"restored {outcome.backup}: {outcome.rows:,} rows and {outcome.files:,} files")
