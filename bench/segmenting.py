@@ -20,8 +20,8 @@ from typing import Any
 from bench.pairs import Spread, in_turns
 from bench.report import Row
 from transcripts.adapters import read
-from transcripts.segment import segment
-from transcripts.segment.steps import steps_of
+from transcripts.segmentation import segment
+from transcripts.segmentation.steps import steps_of
 
 BEGIN = datetime(2026, 1, 5, 9, tzinfo=UTC)
 STEPS = 500

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from transcripts.events import Commit, Event, Kind, Status, Todo, Touch, Verb
-from transcripts.segment import Segment, segment
+from transcripts.segmentation import Segment, segment
 
 MINUTE = 60_000
 

@@ -13,7 +13,7 @@ from transcripts.adapters import NoTranscript, read
 from transcripts.adapters.claude import is_tick
 from transcripts.adapters.records import milliseconds
 from transcripts.events import Kind, Status, Verb
-from transcripts.segment import segment
+from transcripts.segmentation import segment
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from transcripts import costs, ingest, launches, naming, paths, storing
 from transcripts.adapters import NoTranscript, claude, read
 from transcripts.events import Commit, Kind
 from transcripts.models import LogFile, Session
-from transcripts.segment import distinct_commits
-from transcripts.segment.ranges import describe
+from transcripts.segmentation import distinct_commits
+from transcripts.segmentation.ranges import describe
 from transcripts.services import outlines, outlining, recalling
 
 Scope = Token.Scope
@@ -369,8 +369,8 @@ def test_a_segment_tells_what_it_committed_and_the_later_one_what_it_amended():
         ("bbbbbbb2", "Draw ships on the harbour map", True)
     ]
     assert "aaaaaaa1" in first.outcome.text and "bbbbbbb2" not in first.outcome.text
-    assert "bbbbbbb2" in second.outcome.text and "(amended)" in second.outcome.text
-    assert distinct_commits([*first.commits, *second.commits, *second.commits]) == first.commits
+    assert "Amended the last commit: bbbbbbb2 “Draw ships on the harbour map”." in second.outcome.text
+    assert distinct_commits([*first.commits, *second.commits, *second.commits]) == second.commits, "where it ended"
 
 
 @pytest.mark.django_db
@@ -393,7 +393,7 @@ def test_a_commit_that_a_later_segment_amends_counts_once_everywhere(browser, op
     session.refresh_from_db()
     assert session.commits == 2, "one, and the agent's"
     page = browser.get(f"/sessions/{session.pk}/segments/?open=all").content.decode()
-    assert "· 2 commits" in page and "1 commit amended" in page
+    assert "· 2 commits" in page and "1 commit amended later" in page
     assert page.count("of-commit") == 2, "one mark in the picture, and its legend"
 
 

@@ -16,8 +16,7 @@ from tests.transcripts import stored
 from tests.transcripts.building import Log
 from transcripts import tasks
 from transcripts.models import Segment, SegmentUse, Session
-from transcripts.rules import RULES
-from transcripts.segment.ranges import described_again
+from transcripts.segmentation.ranges import described_again
 from transcripts.services import outlines, outlining
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +31,7 @@ def work(log: Log, topic: str, steps: int = 4) -> Log:
         log.say(f"Now the {topic} file number {number} of the {topic} module.")
         log.read(f"src/{topic}/part{number}.py").edit(f"src/{topic}/part{number}.py")
     log.commit(f"Make the {topic} quick")
-    log.say(f"The {topic} module is rewritten. Next: measure the {topic} on real data.")
+    log.say(f"The {topic} module is rewritten.\n\n- [ ] Measure the {topic} on real data")
     return log
 
 
@@ -499,13 +498,6 @@ def test_a_next_step_becomes_a_brief_once(briefed, mike):
     assert SegmentUse.objects.count() == 1
 
 
-def test_a_brief_of_an_offer_does_not_say_so_in_its_title(briefed, mike):
-    row = briefed.segments.get(position=1)
-    outlines.edit(row, "next_steps", ["Measure it again (offered)."], actor=mike)
-    made = outlines.use(row, "next_steps", "Measure it again (offered).", actor=mike)
-    assert Brief.objects.get(pk=made.number).title == "Measure it again."
-
-
 def test_a_question_and_a_decision_go_to_the_sessions_brief(briefed, mike):
     row = briefed.segments.get(position=1)
     asked = outlines.use(row, "open_questions", "Which data?", actor=mike)
@@ -534,7 +526,7 @@ def test_what_cannot_be_used_is_refused(briefed, mike):
 def aged(session: Session) -> Session:
     """As older rules left it."""
     session.segments.update(title="Old words", summary="Old words", outcome=None)
-    Session.objects.filter(pk=session.pk).update(rules=RULES - 1)
+    Session.objects.filter(pk=session.pk).update(rules="of last year")
     return Session.objects.get(pk=session.pk)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from transcripts.events import Event, Kind
-from transcripts.segment import segment
-from transcripts.segment.blanks import squeeze, squeezed
+from transcripts.segmentation import segment
+from transcripts.segmentation.blanks import squeeze, squeezed
 
 
 def test_what_people_write_stays_as_it_is():

@@ -66,7 +66,7 @@ def test_segments_of_a_file_reach_to_its_last_line(tmp_path):
     (only,) = answer["segments"]
     assert set(only) >= KEYS
     assert (only["first_line"], only["last_line"], only["status"]) == (1, 3, "done")
-    assert only["title"] == "Does the parser keep “comments”?"
+    assert only["title"] == "does the parser keep “comments”?"
     assert only["started_at"] == "2026-01-05T09:00:00+00:00"
 
 

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from tests.transcripts.building import TOPICS, Log, piece
 from transcripts.events import Event, Kind, Touch, Verb
-from transcripts.segment import Segment, Status, segment
-from transcripts.segment.cut import LONG, cuts, price
-from transcripts.segment.prompts import Ask, kind_of
-from transcripts.segment.score import gap_scores
-from transcripts.segment.steps import MAX_CALLS, Phase, steps_of
+from transcripts.segmentation import Segment, Status, segment
+from transcripts.segmentation.cut import LONG, best_cuts, price
+from transcripts.segmentation.score import gap_scores
+from transcripts.segmentation.steps import MAX_CALLS, Phase, steps_of
 
 
 def assert_tiles(events: list[Event], segments: list[Segment]) -> None:
@@ -85,30 +84,6 @@ def test_what_a_command_is_for(command, phase):
     assert step.phase is phase
 
 
-# --- prompts ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        ("yes, go on", Ask.CONSENT),
-        ("both please", Ask.CONSENT),
-        ("2", Ask.CONSENT),
-        ("no, I meant the other file", Ask.CORRECTION),
-        ("that's not what I asked for", Ask.CORRECTION),
-        ("also rename the class", Ask.FOLLOW_UP),
-        ("commit and push please", Ask.ERRAND),
-        ("why does the build fail?", Ask.QUESTION),
-        ("Can you tell me whether it is thread-safe?", Ask.QUESTION),
-        ("Write a parser for the new format", Ask.TASK),
-        ("/review 12", Ask.TASK),
-        ("", Ask.TASK),
-    ],
-)
-def test_prompts_are_of_kinds(text, kind):
-    assert kind_of(text) is kind
-
-
 # --- cuts -------------------------------------------------------------------------------------------------------------
 
 
@@ -163,15 +138,6 @@ def test_corrections_consent_and_errands_open_no_segment(words):
     assert len(segment(log.events)) == 2
 
 
-def test_a_new_order_is_one_also_behind_also():
-    def score(words: str) -> float:
-        log = piece(Log(), "parser").ask(words).say("I start.").edit("src/tide.py")
-        steps = steps_of(log.events)
-        return gap_scores(steps)[next(i for i, step in enumerate(steps) if step.prompt and i)]
-
-    assert score("also add a tide table") > score("also that tide table, too")
-
-
 def test_closing_words_belong_to_what_was_committed():
     log = piece(Log(), "parser")  # ends with words after the commit
     piece(log, "map")
@@ -206,8 +172,8 @@ def test_length_costs_only_where_a_segment_is_very_short_or_very_long():
 def test_cuts_are_worth_their_cost():
     scores = [0.0] * 30
     scores[10], scores[20] = 6.0, 3.0
-    assert cuts(scores, [True] * 30) == [10]
-    assert cuts(scores, [False] * 30) == []
+    assert best_cuts(scores, [True] * 30) == [10]
+    assert best_cuts(scores, [False] * 30) == []
 
 
 KINDS = st.sampled_from(list(Kind))
@@ -290,7 +256,7 @@ def test_settled_segments_keep_borders_and_words_when_the_log_grows():
     at = 0
     while at < len(log.events):
         at = min(len(log.events), at + chance.randint(1, 80))
-        before = segment(log.events[:at], settled=before)
+        before = segment(log.events[:at], before)
         assert_tiles(log.events[:at], before)
         for one in before:
             if one.settled:

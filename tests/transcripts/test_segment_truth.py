@@ -1,375 +1,323 @@
-"""Whose deed it was, what became of it, and what is left: the lines of a segment as a reviewer needs them."""
+"""Every sentence of an outline is found letter by letter in its event, or is a template filled with facts that this
+test counts again by itself. No exception, in no field, in no log at hand.
+
+What takes the markup off here is written apart from what the segmenter uses, so that one fault does not hide another.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
 import pytest
 
-from tests.transcripts.building import Log, only, outcome, texts
-from transcripts.events import Kind, Touch, Verb
-from transcripts.segment.prose import plain, tables
-from transcripts.segment.said import as_report, without_lead
+from tests.transcripts.building import TOPICS, Log, piece
+from tests.transcripts.logs import SAMPLES
+from transcripts.adapters import NoTranscript, read
+from transcripts.events import Event, Kind, Verb
+from transcripts.segmentation import Line, Segment, segment
+from transcripts.segmentation.templates import TEMPLATES
 
-REFUSED = "The user doesn't want to proceed with this tool use. To tell you how to proceed, the user said:\n"
+LARGEST = 3_000_000  # bytes of a log that is read here
+SLOT = re.compile(r"\{(\w+)\}")
 
 
-# --- whose deed -------------------------------------------------------------------------------------------------------
+# --- quotes, letter by letter -----------------------------------------------------------------------------------------
 
 
-def test_what_others_did_is_no_deed_of_this_session():
-    log = Log().ask("How does the other branch pass its tests?").say("I look.").read("harbour.py")
-    log.say(
-        "It never reaches the lexer, because the harbour is drawn first.\n\n### Relaxed checks for ships\n"
-        "- removed markers of the coast\n- Replaced the whole zoom by a table of scales"
+def bare(text: str) -> str:
+    """Without what Markdown makes of signs: only letters, digits and what is said with them are compared."""
+    text = re.sub(r"!?\[([^\]\n]*)\]\([^)\s]*\)", r"\1", text)
+    text = re.sub(r"^\s*(?:#{1,6}\s|[-*+•]\s|\d+[.)]\s)\s*(?:\[[ xX]\]\s)?", "", text, flags=re.M)
+    return "".join(text.replace("*", "").split())
+
+
+def texts_of(event: Event) -> Iterator[str]:
+    """What stands in an event: its text, and of a call or a result that is JSON, each of its strings."""
+    yield event.text
+    yield from (commit.subject for commit in event.commits)
+    yield from (todo.text for todo in event.todos)
+    if event.command:
+        yield event.command
+    try:
+        given = json.loads(event.text)
+    except ValueError:
+        return
+    waiting = [given]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict | list):
+            waiting += one.values() if isinstance(one, dict) else one
+
+
+def is_quoted(said: str, event: Event) -> bool:
+    said = bare(said.removesuffix(" …"))
+    return bool(said) and any(said in bare(text) for text in texts_of(event))
+
+
+def is_whole(said: str, event: Event) -> bool:
+    """Does a quote of prose end where a sentence, a line or the text does, and begin so?"""
+    if said.endswith(" …"):
+        return re.search(r"[.!?…。！？؟।][\"'”’»)\]*」』）]*$", said.removesuffix(" …")) is not None
+    return True
+
+
+# --- facts, counted again ---------------------------------------------------------------------------------------------
+
+
+def filled(line: Line) -> dict[str, str]:
+    """What stands in the places of the line's template."""
+    template = TEMPLATES[line.reason]
+    pattern = "".join(
+        f"(?P<{part}>.*?)" if place % 2 else re.escape(part) for place, part in enumerate(SLOT.split(template))
     )
-    one = only(log)
-    assert "Relaxed" not in one.summary + outcome(log)
-    assert "Replaced" not in one.summary + outcome(log) + one.title
+    match = re.fullmatch(pattern, line.text, re.S)
+    assert match, f"{line.text!r} is not made by {template!r}"
+    return match.groupdict()
 
 
-def test_a_participle_in_lower_case_heads_a_thing_and_no_deed():
-    assert as_report("completed runs of the coast on the branch") == ""
-    assert (
-        as_report("I completed the runs of the coast on the branch") == "Completed the runs of the coast on the branch."
-    )
+def numbered(text: str) -> int:
+    return {"once": 1, "twice": 2, "none": 0}.get(text.split()[0]) or int(text.split()[0]) if text != "none" else 0
 
 
-def test_the_tense_of_a_statement_stays():
-    assert as_report("The ships and the markers are committed to the chart.") == (
-        "The ships and the markers are committed to the chart."
-    )
+class Recount:
+    """The facts of a segment, from its events alone."""
+
+    def __init__(self, events: Sequence[Event], one: Segment) -> None:
+        self.events = events
+        self.own = [(number, events[number - 1]) for number in range(one.first, one.last + 1)]
+        self.main = [(number, event) for number, event in self.own if not event.agent]
+        self.failed = {event.call for _, event in self.own if event.kind is Kind.RESULT and event.is_error}
+        self.results = {event.call: event for _, event in self.own if event.kind is Kind.RESULT}
+        self.calls = {event.call: event for event in events if event.kind is Kind.CALL}
+
+    def files(self, *verbs: Verb) -> set[str]:
+        order = [Verb.READ, Verb.EDITED, Verb.WRITTEN, Verb.DELETED]
+        strongest: dict[str, Verb] = {}
+        for _, event in self.own:
+            if event.call not in self.failed:
+                for touch in event.touches:
+                    known = strongest.get(touch.path, Verb.READ)
+                    strongest[touch.path] = max(known, touch.verb, key=order.index)
+        return {path for path, verb in strongest.items() if verb in verbs}
+
+    def count(self, wanted: str) -> int:
+        refused = (event.kind is Kind.RESULT and event.text.startswith("The user doesn't want to ") and event.is_error
+                   for _, event in self.main)  # fmt: skip
+        return {
+            "helpers": sum(event.kind is Kind.CALL and event.tool in ("Task", "Agent") for _, event in self.main),
+            "refused": sum(refused),
+            "compacted": sum(event.kind is Kind.COMPACTION for _, event in self.main),
+            "interrupted": sum(event.kind is Kind.INTERRUPTION for _, event in self.main),
+        }[wanted]
+
+    def check(self, line: Line) -> None:
+        event, values = self.events[line.event - 1], filled(line)
+        getattr(self, "_" + line.reason.replace(" ", "_"), self._shown)(line, event, values)
+
+    def _named(self, values: dict[str, str], paths: set[str], least: int = 0) -> None:
+        said, _, more = values["files"].partition(" more")[0].rpartition(" and ")
+        named = re.split(r", | and ", values["files"].removesuffix(" more"))
+        names = {re.split(r"[\\/]", path.rstrip("/"))[-1] for path in paths}
+        assert all(name in names or name.isdecimal() for name in named), (named, names)
+        if values["files"].endswith(" more"):
+            assert len(named) - 1 + int(named[-1]) == len(paths), (values, paths)
+        elif not least:
+            assert len(named) == len(paths), (values, paths)
+
+    def _written(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        self._named(values, self.files(Verb.WRITTEN))
+
+    def _edited(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        self._named(values, self.files(Verb.EDITED))
+
+    def _deleted(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        self._named(values, self.files(Verb.DELETED))
+
+    def _read(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        assert not self.files(Verb.WRITTEN, Verb.EDITED, Verb.DELETED)
+        self._named(values, self.files(Verb.READ))
+
+    def _title_of_files(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        self._named(values, self.files(*Verb), least=1)
+
+    def _title_of_nothing(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        assert line.text == "Work without words"
+
+    def _part(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        assert values["number"].isdecimal()
+
+    def _counted(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        (told,) = values.values()
+        assert numbered(told) == self.count(line.reason), (line, self.count(line.reason))
+
+    _helpers = _refused = _compacted = _interrupted = _counted
+
+    def _end(self, end: str, result: Event) -> None:
+        """What is told of how a check ended fits its exit code, and what stands in its output."""
+        if end == "passed":
+            assert not result.exit_code and not (result.is_error and result.exit_code is None), result
+        elif end == "failed":
+            assert result.exit_code or result.is_error or re.search(r"(?i)fail|error|exit status", result.text), result
+        else:
+            assert end == "its end is not told"
+
+    def _runs(self, name: str) -> list[Event]:
+        """Results of the shell lines that hold the words of the check."""
+        words = re.compile(r"[^|;&\n]{0,400}?".join(map(re.escape, name.split())))
+        found = []
+        for _, event in self.own:
+            call = self.calls.get(event.call) if event.kind is Kind.RESULT else None
+            if call is not None and (words.search(call.command) or (not call.command and "session_id" in call.text)):
+                found.append(event)
+        return found
+
+    def _check(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        assert event.kind is Kind.RESULT and event in self._runs(values["name"]), line
+        self._end(values["end"], event)
+
+    def _checks(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        self._check(line, event, values)
+        assert 2 <= numbered(values["times"]) <= len(self._runs(values["name"]))
+        assert numbered(values["failures"]) <= numbered(values["times"])
+
+    def _persons_check(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        assert self.events[line.event - 2].text.startswith("!"), line
+
+    def _failing(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        if not event.text.startswith("<bash-"):
+            assert event in self._runs(values["name"])
+        assert event.exit_code or event.is_error or re.search(r"(?i)fail|error|exit status", event.text), line
+
+    def _commit(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        sha, call = values["sha"].strip(), self.calls.get(event.call)
+        assert call is not None and event.kind is Kind.RESULT
+        assert not event.is_error or sha, "git itself showed it, whatever failed behind it"
+        told = [event.text, call.command]
+        told += [each.text for _, each in self.own] + [each.text for each in self.events[line.event :]]
+        assert not sha or any(sha in text for text in told), line
+        assert bare(values["subject"]) in bare(event.text + call.command.replace("\\", "")) or any(
+            bare(values["subject"]) in bare(each.text + each.command.replace("\\", "")) for _, each in self.own
+        ), line
+
+    _amended = _commit
+
+    def _rebased(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        assert "Successfully rebased" in event.text
+
+    def _pushed(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        call = self.calls[event.call]
+        assert "push" in call.command or "session_id" in call.text
+        assert not event.is_error and not event.exit_code
+        assert values.get("branch", "") in event.text + call.command
+
+    _pushed_somewhere = _pushed
+
+    def _rejected(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        assert re.search(r"rejected|failed to push|GH\d{3}|fatal|denied", event.text)
+        assert values.get("why", "") in event.text
+
+    _rejected_somewhere = _push_again = _rejected
+
+    def _opened(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        assert re.search(rf"/(?:pull|merge_requests)/{values['number']}\b", event.text)
+        assert "create" in self.calls[event.call].command
+
+    def _merged(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        assert "merge" in self.calls[event.call].command and not event.is_error
+
+    _merged_one = _merged
+
+    def _shown(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        """Templates that only frame quotes: each is found in the event, or in the call that it answers."""
+        call = self.calls.get(event.call)
+        for name, value in values.items():
+            shown = value.strip("`").removeprefix("a call of ") if name == "call" else value
+            held = is_quoted(shown, event) or (call is not None and is_quoted(shown, call))
+            assert held or shown in ((call.tool, event.tool) if call else ()), (line, name, shown)
 
 
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ("Left the chart untouched; it already has:", "Left the chart untouched"),
-        ("Built the map from end to end:", "Built the map from end to end"),
-        ("Added a section on tides that documents:", "Added a section on tides"),
-        ("The symptom is:", ""),
-        ("Drew the map.", "Drew the map."),
-    ],
-)
-def test_a_colon_takes_what_it_led_to_along(text, kept):
-    assert without_lead(text) == kept
+# --- both, of a log ---------------------------------------------------------------------------------------------------
 
 
-def test_code_keeps_its_dots():
-    assert plain("`git checkout .` in the reset , done") == "git checkout . in the reset, done"
+def check(events: Sequence[Event], segments: Sequence[Segment]) -> int:
+    """How many sentences were looked at; raises AssertionError for the first that is not true."""
+    count = 0
+    for one in segments:
+        facts = Recount(events, one)
+        own = [*one.next_steps, *one.key_decisions, *one.open_questions]
+        for lines in (*one.sentences.values(), own):
+            for line in lines:
+                count += 1
+                assert one.first <= line.event <= one.last and line.reason, line
+                if line.source == "quote":
+                    event = events[line.event - 1]  # git is often silent: then the subject stands in its command
+                    shown = [event, *([facts.calls[event.call]] if event.kind is Kind.RESULT else [])]
+                    assert any(is_quoted(line.text, each) for each in shown), (line, event.text[:600])
+                    assert is_whole(line.text, events[line.event - 1]), line
+                else:
+                    assert line.source == "fact", line
+                    facts.check(line)
+        assert one.title == one.sentences["title"][0].text
+        assert " ".join(one.summary.split()) == " ".join(line.text for line in one.sentences["summary"])
+        assert (one.outcome.text if one.outcome else "") == " ".join(line.text for line in one.sentences["outcome"])
+    return count
 
 
-# --- what became of it ------------------------------------------------------------------------------------------------
-
-
-def test_work_that_was_taken_back_is_not_the_outcome():
-    log = Log().ask("Show the tide on the harbour map").say("I'll put it into the header:").edit("map.py")
-    log.say("I've added a tide table to the header of the map.")
-    log.ask("it should not be in the header but below the map").say("Let me revert the header first.").edit("map.py")
-    log.say("I've added a thin tide bar below the map.")
-    assert outcome(log) == "Added a thin tide bar below the map."
-    assert "header of the map" not in only(log).summary
-
-
-def test_a_root_cause_is_told():
-    log = Log().ask("Why are the markers gone?").say("I look.").edit("map.py")
-    log.say("## Root cause\nThe zoom drops every marker below the third level.\n\n## Fix\nI've kept them in the index.")
-    assert "The zoom drops every marker below the third level." in only(log).summary
-
-
-def test_an_answer_with_a_verdict_is_the_outcome_of_a_question():
-    log = (
-        Log()
-        .ask("Are the two maps the same?")
-        .say("I compare.")
-        .read("a.py")
-        .say("Both draw the coast.\n\n**Verdict:** The two maps differ only in the names of their harbours.")
-    )
-    assert outcome(log) == "The two maps differ only in the names of their harbours."
-
-
-def test_a_table_of_results_is_read():
-    table = "| Check | Command | Result |\n|---|---|---|\n| Coast | `a` | drawn |\n| Ships | `b` | missing |"
-    assert list(tables(table)) == [
-        (["Check", "Command", "Result"], [["Coast", "a", "drawn"], ["Ships", "b", "missing"]])
-    ]
-    log = Log().ask("Does the map still work?").say("I try.").read("map.py").say(f"Here you are.\n\n{table}")
-    assert outcome(log) == "Coast: drawn; Ships: missing."
-
-
-def test_a_cut_quote_says_that_it_is_cut_and_logs_are_not_quoted():
-    log = Log().ask("12:00:01 ERROR map failed [core] [io]\nPlease look why " + "the harbour map is drawn twice " * 12)
-    one = only(log.say("Hm."))
-    assert "ERROR" not in one.summary
-    assert " …”" in one.summary
-
-
-# --- decisions --------------------------------------------------------------------------------------------------------
-
-
-def test_words_with_a_refusal_are_a_decision_and_no_error():
-    log = Log().ask("Draw the map and push").say("I push.")
-    log.call("Bash", command="git push -u origin map", result=f"{REFUSED}rebase onto main first", error=True)
-    one = only(log.say("I rebase."))
-    assert texts(one.key_decisions) == ["Did not allow “git push -u origin map”: “rebase onto main first”."]
-    assert one.errors == 0
-
-
-def test_words_right_after_a_refusal_are_its_reason():
-    def decided(*between: str) -> list[str]:
-        log = Log().ask("Draw the map and test it").say("I draw.").edit("map.py").say("I test.")
-        log.call("Bash", command="make test", result="The user doesn't want to proceed with this tool use.", error=True)
-        log.interrupt()
-        for text in between:
-            log.say(text)
-        return texts(only(log.ask("never mind, later\n\nprint the map").say("It is printed.")).key_decisions)
-
-    assert decided() == ["Did not allow “make test”: “never mind, later”."]
-    assert decided("Then I print it.") == []  # they answer that
-
-
-def test_a_queued_text_counts_unless_it_comes_again_or_is_a_notice():
-    log = Log().ask("Draw the map").say("I draw.").edit("map.py")
-    log.add(Kind.SYSTEM, "please rename the harbours too", data={"queued": True})
-    log.add(Kind.SYSTEM, '{"task_id": "b1"}', data={"queued": True})
-    log.edit("map.py").say("I've drawn the map.")
-    assert texts(only(log).key_decisions) == ["Asked meanwhile: “please rename the harbours too”."]
-    log.ask("please rename the harbours too").say("They are.")
-    assert not any("meanwhile" in text for text in texts(only(log).key_decisions))
-
-
-def test_what_the_model_would_not_do_is_a_decision():
-    log = Log().ask("Draw the map and push directly to main").say("I draw.").edit("map.py")
-    log.say("I take a branch; I will not push directly to main because the rules of this project forbid it.")
-    log.run("git push origin draw-map", result=" * [new branch]  draw-map -> draw-map").say("The map is drawn for you.")
-    assert texts(only(log).key_decisions) == [
-        "Will not push directly to main because the rules of this project forbid it."
-    ]
-    assert "ushed draw-map" in outcome(log)
-
-
-def test_the_name_of_an_accepted_plan_stays_as_it_is():
+def made_up() -> Log:
     log = Log()
-    log.add(Kind.PROMPT, "Implement this plan:\n\n# MAP-7: Crash of an empty map\n\nIt crashes.", plan_accepted=True)
-    one = only(log.say("I guard.").edit("map.py").say("I've guarded the empty map."))
-    assert texts(one.key_decisions) == ["Accepted the plan “MAP-7: Crash of an empty map”."]
+    for topic in TOPICS:
+        piece(log, topic)
+    log.ask("Now **all** of it: `map.py` first. No more questions!").say("Right.\n\n1. [ ] One.\n2. Two.").edit("x/map.py")
+    log.run("pytest -q", code=1, result="1 failed").run("git commit --amend -m 'No ships'", result="[main 9999999] No ships")
+    return log.questions('What of "it"?', 'All, "it" too').say("Is that so? Yes. Is it?")
 
 
-def test_what_was_meant_stands_with_a_queued_text_that_only_points():
-    def decided(text: str, reply: str) -> list[str]:
-        log = Log().ask("Draw the map").say("I draw.").edit("map.py")
-        log.add(Kind.SYSTEM, text, data={"queued": True})
-        return texts(only(log.edit("ship.py").say(reply).edit("map.py").say("There.")).key_decisions)
-
-    reply = "You want other names for all of the harbours. Let me see."
-    assert decided("can we rename them all?", reply) == [
-        "Asked meanwhile: “can we rename them all?” Understood as: “You want other names for all of the harbours.”"
-    ]
-    assert decided("please rename the harbours too", reply) == ["Asked meanwhile: “please rename the harbours too”."]
-    assert decided("can we rename them all?", "Let me rename all of the harbours now.") == [
-        "Asked meanwhile: “can we rename them all?”"
-    ]
-    assert decided("can we rename them all?", "Sure.") == ["Asked meanwhile: “can we rename them all?”"]
+def test_every_sentence_of_a_made_up_log_is_true():
+    log = made_up()
+    assert check(log.events, segment(log.events)) > 30
 
 
 @pytest.mark.parametrize(
-    ("table", "found"),
+    "line",
     [
-        (
-            "| Decision | Choice | Why |\n|---|---|---|\n| Markers | **Circles** | old |\n| Ships | Left out | |",
-            ["Markers: Circles.", "Ships: Left out."],
-        ),
-        ("| Issue | State | Decision |\n|---|---|---|\n| #12 depths | open | Defer it. |", ["#12 depths: Defer it."]),
-        ("| Issue | State |\n|---|---|\n| #12, a decision | open |", []),
-        ("| Decision |\n|---|\n| Circles |", []),  # of what?
-        ("| Decision | Choice |\n|---|---|\n| Markers |", []),
+        Line("Tests cover the form.", 2, "quote", "r"),  # "No tests cover the form."
+        Line("Edited x.py and y.py.", 4, "fact", "edited"),
+        Line("Ran `pytest`: passed.", 6, "fact", "check"),
+        Line("A person refused 2 calls.", 6, "fact", "refused"),
+        Line("Committed “Cover the form”.", 6, "fact", "commit"),
+        Line("The form is covered.", 2, "model", ""),
     ],
 )
-def test_decisions_stand_in_tables(table, found):
-    plan = (
-        Log().ask(f"Implement the following plan:\n\n# Draw the harbour map\n\n{table}").say("I draw.").edit("map.py")
-    )
-    assert texts(only(plan.say("I've drawn the map of the harbour.")).key_decisions) == found
-    told = Log().ask("Draw the harbour map").say("I draw.").edit("map.py").say(f"I've drawn it.\n\n{table}")
-    assert texts(only(told).key_decisions) == found
+def test_what_is_not_true_is_found(line):
+    log = Log().ask("Cover the form").say("I will. No tests exist. No tests cover the other form.").edit("x.py")
+    log.run("pytest", code=1, result="1 failed").say("There.")
+    (one,) = segment(log.events)
+    assert check(log.events, [one])
+    one.next_steps = [line]
+    with pytest.raises((AssertionError, KeyError)):
+        check(log.events, [one])
 
 
-def test_decisions_stand_in_sections_and_in_the_opening_words():
-    log = Log().ask("yeah let's abandon the coast, and draw the harbour from scratch on a new sheet").say("I draw.")
-    log.edit("map.py").say("## Design decisions\n- Harbours are circles of one size\n\nNames: by design in grey.")
-    assert texts(only(log).key_decisions) == [
-        "Asked for: “yeah let's abandon the coast, and draw the harbour from scratch on a new sheet”.",
-        "Harbours are circles of one size.",
-        "Names: by design in grey.",
-    ]
+def test_the_opposite_of_what_was_said_is_no_quote():
+    event = Event(1, Kind.ANSWER, "k", "- **No tests** cover the `reset` form.")
+    assert is_quoted("No tests cover the `reset` form.", event)
+    assert not is_quoted("Some tests cover the `reset` form.", event)
 
 
-# --- what is left -----------------------------------------------------------------------------------------------------
+def logs() -> list[Path]:
+    return [path for path in sorted(SAMPLES.glob("c*/*.jsonl")) if path.stat().st_size <= LARGEST]
 
 
-def test_what_was_put_off_is_a_next_step():
-    log = Log().ask("Draw the map").say("I draw.").edit("map.py")
-    log.say("I've drawn the map. And yes, moving the legend is a great follow-up.")
-    log.ask("thanks").say("You are welcome.")
-    assert texts(only(log).next_steps) == ["Moving the legend is a great follow-up."]
-
-
-def test_the_last_prompt_is_open_while_the_model_is_at_it():
-    log = Log().ask("Draw the map").say("I draw.").edit("map.py").say("I've drawn the map.").ask("please push")
-    assert texts(only(log.run("git status")).next_steps) == ["Finish what was asked last: “please push”."]
-
-
-def test_it_is_the_pull_request():
-    log = Log().ask("Draw the map").say("I draw.").edit("map.py")
-    log.say("I've drawn the map in PR #7. Want me to mark it ready for review?")
-    assert texts(only(log).next_steps) == ["Mark PR #7 ready for review (offered)."]
-
-
-def test_options_are_an_open_question_with_what_they_are():
-    ways = "1. Paint the coast first\n2. Leave the coast as it is"
-    log = Log().ask("Draw the map").say(f"I looked. Two ways:\n\n{ways}\n\nWhich one do you want?")
-    assert texts(only(log).open_questions) == [
-        "Which one do you want: paint the coast first, or leave the coast as it is?"
-    ]
-    log = Log().ask("Draw the map").say("I draw.").edit("map.py").say(f"The printer refuses it.\n\nOptions:\n{ways}")
-    assert texts(only(log).open_questions) == ["Which of these: paint the coast first, or leave the coast as it is?"]
-    assert not only(Log().ask("Draw it").say("I looked. Which do you prefer?")).open_questions
-
-
-# --- titles -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("prompt", "answer", "title"),
-    [
-        ("ask me questions about the map", "The fix is to move the coast line.", "Move the coast line"),
-        ("I see it twice here", "The fix is simple — keep one harbour per name:", "Keep one harbour per name"),
-        (
-            "You paint.\n\nYour task: Add a second colour to the coast",
-            "I look.",
-            "Add a second colour to the coast",
-        ),
-    ],
-)
-def test_titles_name_the_matter(prompt, answer, title):
-    log = Log().ask(prompt).say(answer)
-    log.call("Edit", touches=(Touch("map.py", Verb.EDITED),))
-    assert only(log.say("There.")).title == title
-
-
-# --- parts ------------------------------------------------------------------------------------------------------------
-
-PARTS = """The harbour map is done with all its parts.
-
-## Summary: the harbour map
-
-### Bug 1 (Ships on land) — `map.py`
-Ships on the map were drawn first. Added a test for the coast before a ship is drawn. Added a note on it
-to the map of the harbour.
-
-### Bug 2: Markers are lost
-- Kept the markers over a zoom
-
-### Follow-on fix (depths)
-- `drawDepths` now falls back to the depths of the older chart
-
-### Verification
-All tests pass."""
-
-
-def test_the_parts_of_a_piece_of_work_are_listed_with_what_was_done_in_each():
-    one = only(Log().ask("Draw the harbour map").say("I draw.").edit("map.py").say(PARTS))
-    assert one.summary.split("\n\n") == [
-        "- Bug 1 (Ships on land): Ships on the map were drawn first. Added a test for the coast "
-        "before a ship is drawn. Added a note on it "
-        "to the map of the harbour.\n"
-        "- Bug 2: Markers are lost: Kept the markers over a zoom.\n"
-        "- Follow-on fix (depths): drawDepths now falls back to the depths of the older chart.",
-        "Changed map.py.",
-    ]
-    assert one.outcome and one.outcome.text == "The harbour map is done with all its parts."
-
-
-def test_parts_of_which_little_is_told_are_named():
-    told = (
-        PARTS.replace("Kept the markers", "The markers").replace("now falls", "falls").replace("Added", "A little of")
-    )
-    assert only(Log().ask("Draw the harbour map").say("I draw.").edit("map.py").say(told)).summary.startswith(
-        "In parts: Bug 1 (Ships on land); Bug 2: Markers are lost; Follow-on fix (depths)."
-    )
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        PARTS.replace("Bug 2: Markers are lost", "What else").replace("Follow-on fix", "Notes"),  # one part is no list
-        "There are two.\n\n### Option 1\nCircles.\n\n### Option 2\nSquares.",
-    ],
-)
-def test_other_headings_are_no_parts(text):
-    log = Log().ask("Draw the harbour map").say("I draw.").edit("map.py")
-    assert "In parts" not in only(log.say(text)).summary
-
-
-def test_an_answer_to_a_question_has_no_parts():
-    log = Log().ask("What is wrong with the harbour map?").say("I look.").read("map.py")
-    assert "In parts" not in only(log.say(PARTS)).summary
-
-
-def test_an_offer_is_a_next_step_that_is_called_so():
-    log = Log().ask("Draw the map").say("I draw.").edit("map.py")
-    one = only(log.say("I've drawn it. Want me to print the map for the pilots?"))
-    assert texts(one.next_steps) == ["Print the map for the pilots (offered)."]
-
-
-@pytest.mark.parametrize(
-    ("offer", "then", "told"),
-    [
-        (
-            "Want me to file a ticket for that?",
-            "Draw the depths",
-            ["File a ticket (offered): “Ships sail through rocks there.”"],
-        ),
-        ("Should I open an issue on the rocks?", "Draw the depths", ["Open an issue on the rocks (offered)."]),
-        ("Want me to file a ticket for that?", "yes please", []),
-        ("Want me to print the map for the pilots?", "Draw the depths", []),  # nobody wanted it, and it is over
-    ],
-)
-def test_an_offer_to_note_something_stays_a_next_step_until_somebody_takes_it(offer, then, told):
-    log = (
-        Log()
-        .ask("Draw the map")
-        .say("I draw.")
-        .edit("map.py")
-        .say(f"I've drawn it. Ships sail through rocks there. {offer}")
-    )
-    log.ask(then).say("I go on.").edit("map.py")
-    assert texts(only(log.say("I've drawn the depths of the harbour.")).next_steps) == told
-
-
-def test_what_the_model_chose_to_leave_stands_with_the_words_that_overrule_it():
-    log = Log().ask("Rename the harbour").say("I rename it.").edit("map.py")
-    log.say("The others are older. I'll leave those alone since nobody asked.").edit("chart.py")
-    log.add(Kind.SYSTEM, "can we rename them all?", data={"queued": True})
-    log.say("You want other names for all of the harbours.").edit("map.py")
-    assert texts(only(log.say("I've renamed all the harbours.")).key_decisions) == [
-        "Asked meanwhile: “can we rename them all?” Before that the model had said: "
-        "“I'll leave those alone since nobody asked.”"
-    ]
-
-
-def test_a_long_summary_stands_in_paragraphs_and_a_short_one_in_one():
-    def summary_with(ships: str) -> str:
-        log = (
-            Log()
-            .ask("Draw the ships of the harbour map first")
-            .say("I draw.")
-            .edit("map.py")
-            .run("pytest", code=1, result="1 failed")
-        )
-        log.say(f"The problem is that {ships}are drawn before the coast of the harbour.").edit("map.py")
-        log.run("pytest", result="3 passed")
-        log.say(f"I've drawn the ships. Added a test for the order of {ships}.")
-        return only(log).summary
-
-    assert "\n" not in summary_with("ships ")
-    told = summary_with("ships-of-the-pilots-of-the-harbour " * 5).split("\n\n")
-    assert [part.partition(" ")[0] for part in told] == ["Added", "Checks", "Changed"]
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the real logs are not here")
+@pytest.mark.parametrize("path", logs(), ids=lambda path: path.name)
+def test_every_sentence_of_a_real_log_is_true(path):
+    try:
+        events = read(path).events
+    except NoTranscript:
+        return
+    assert check(events, segment(events)) > 0 or not any(event.kind is Kind.PROMPT for event in events)

@@ -1,27 +1,33 @@
-"""What the segments say: titles, status, summary, outcome, and the lines with their evidence."""
+"""What the segments say: quotes with their events and reasons, people's words, status, and what is left."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tests.transcripts.building import Log, only, piece, texts
-from transcripts.events import Kind, Touch, Usage, Verb
-from transcripts.segment import Phase, Status, segment
-from transcripts.segment.messages import body_of
-from transcripts.segment.prose import clipped, plain, sentences
-from transcripts.segment.titles import shaped
-from transcripts.segment.verbs import base_of, is_past, past_of
-from transcripts.segment.wishes import asked
+from tests.transcripts.building import Log, only, outcome, texts
+from transcripts.events import Kind, Todo, Touch, Usage, Verb
+from transcripts.events import Status as TodoStatus
+from transcripts.segmentation import Phase, Source, Status, segment
+from transcripts.segmentation.people import answers_to, ordered_by_model
+from transcripts.segmentation.ranges import describe
+from transcripts.segmentation.text import blocks, is_question, quoted, sentences, unmarked, weight
 
-# --- prose ------------------------------------------------------------------------------------------------------------
+REFUSED = "The user doesn't want to proceed with this tool use. To tell you how to proceed, the user said:\n"
 
 
-def test_sentences_leave_out_code_tables_quotes_and_lead_ins():
+# --- quoting ----------------------------------------------------------------------------------------------------------
+
+
+def test_blocks_leave_out_code_tables_quotes_and_output():
     text = """## Summary
-I've **fixed** the `parse()` bug, e.g. for quotes. Here's what changed:
+I've **fixed** the `parse()` bug, e.g. for quotes. It has now
+gone on to a second line, which is long enough to be wrapped.
 
 - Added a test 🎉
 - [x] Removed [the old way](https://example.com/x)
+- [ ] Write the docs
 
 | a | b |
 |---|---|
@@ -29,129 +35,136 @@ I've **fixed** the `parse()` bug, e.g. for quotes. Here's what changed:
 ```python
 raise Exit
 ```
+main on [$!?] v1.26.2 (us-east-2) 1m26s #12 %% 10942/1224 {}
+
 See https://github.com/o/r/pull/12. It’s done."""
-    assert [sentence.text for sentence in sentences(text)] == [
-        "I've fixed the parse() bug, e.g. for quotes.",
-        "Added a test",
+    assert [block.text for block in blocks(text)] == [
+        "Summary",
+        "I've fixed the `parse()` bug, e.g. for quotes. It has now gone on to a second line, which is long enough to be "
+        "wrapped.",
+        "Added a test 🎉",
         "Removed the old way",
-        "See PR #12.",
-        "It's done.",
+        "Write the docs",
+        "See https://github.com/o/r/pull/12. It’s done.",
     ]
-    assert sentences(text)[0].section == "Summary"
-    assert sentences(text)[1].section == "Here's what changed"
-    assert sentences(text)[1].is_item
+    assert [block.level for block in blocks(text)][0] == 2
+    assert [block.text for block in blocks(text) if block.is_open] == ["Write the docs"]
 
 
 def test_a_fence_that_never_ends_hides_what_follows():
-    assert sentences("Before.\n```\ncode. More code.") == sentences("Before.")
-
-
-def test_sentences_of_any_script_survive():
-    assert [s.text for s in sentences("Grüße aus Köln. Ça marche? 了解しました。")] == [
-        "Grüße aus Köln.",
-        "Ça marche?",
-        "了解しました。",
-    ]
-
-
-def test_cutting_ends_with_a_thought():
-    text = (
-        "Rewrite the tokenizer of the parser so that nested quotes survive, and the escapes of the old format as well"
-    )
-    assert clipped(text, 72) == "Rewrite the tokenizer of the parser so that nested quotes survive"
-    assert clipped("Move the file to the", 19) == "Move the file"
-    assert clipped("short", 72) == "short"
-
-
-def test_plain_text_has_no_marks():
-    assert plain("**Bold** and `code` → *soft* [link](x) ✅") == "Bold and code → soft link"
+    assert [block.text for block in blocks("Before it.\n```\ncode. More code.")] == ["Before it."]
 
 
 @pytest.mark.parametrize(
-    ("form", "base"),
+    ("text", "found"),
     [
-        ("Added", "add"),
-        ("stopped", "stop"),
-        ("fixes", "fix"),
-        ("writing", "write"),
-        ("wrote", "write"),
-        ("applied", "apply"),
-        ("banana", ""),
+        ("Grüße aus Köln. Ça marche? Oui.", ["Grüße aus Köln.", "Ça marche?", "Oui."]),
+        ("了解しました。テストを直します！次は？", ["了解しました。", "テストを直します！", "次は？"]),
+        ("他说：“好了。”然后走了。", ["他说：“好了。”", "然后走了。"]),
+        ("Use e.g. Foo here. Version 1.2. Then go", ["Use e.g. Foo here.", "Version 1.2. Then go"]),
+        ("See `a. B` there. Done", ["See `a. B` there.", "Done"]),
+        ("Wait... what is it? No", ["Wait... what is it?", "No"]),
+        ("لماذا؟ لا أعرف.", ["لماذا؟", "لا أعرف."]),
+        ("", []),
     ],
 )
-def test_forms_of_verbs(form, base):
-    assert base_of(form) == base
+def test_sentences_are_whole_in_any_script(text, found):
+    assert sentences(text) == found
 
 
-def test_the_past_of_verbs():
-    assert [past_of(w) for w in ("Add", "stop", "apply", "Write", "reuse", "put", "banana")] == [
-        "Added", "stopped", "applied", "Wrote", "reused", "put", "",
-    ]  # fmt: skip
-    assert is_past("Fixed")
-    assert not is_past("need")
+def test_only_marks_are_taken_off():
+    assert unmarked("**Bold** and `**code**` → *soft* [link](x) snake_case 2 * 3 * 4") == (
+        "Bold and `**code**` → soft link snake_case 2 * 3 * 4"
+    )
+
+
+def test_a_cut_is_marked_and_lies_at_the_end_of_a_sentence():
+    text = "One is here. Two is here. Three is here."
+    assert quoted(text, 26) == ["One is here. Two is here. …"]
+    assert quoted(text, 400) == [text]
+    assert quoted(f"{text}\n\nFour is here.", 400, 2) == [text, "Four is here."]
+    assert quoted("Endless " * 200, 100) == [], "a sentence is never cut"
+    assert quoted("Here is what I did:\n\n- Drew it.", 100) == []
+    assert quoted("- Drew the map.\n- Drew the coast.", 100) == ["Drew the map."]
+
+
+def test_questions_end_as_questions_do_in_their_script():
+    assert all(map(is_question, ("Is it?", "是吗？", "كيف؟", "(Is it?)", "“Is it?”")))
+    assert not any(map(is_question, ("It is.", "Is it? No.", "")))
+
+
+def test_weight_is_nearly_the_same_in_all_scripts():
+    assert weight("yes, go on") == 3
+    assert weight("はい、続けて") == 3
+    assert weight("- ## 12") == 1
 
 
 # --- titles -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("prompt", "title"),
-    [
-        ("can you please rename the class Foo to Bar?", "Rename the class Foo to Bar"),
-        ("ok let's add a dark mode to the settings page. I like dark.", "Add a dark mode to the settings page"),
-        (
-            "Implement the following plan:\n\n# Plan: Cache the board per project\n\n## Context\n…",
-            "Cache the board per project",
-        ),
-        ("# ENT-12: Crash when the file is empty\n\nIt crashes.", "Fix: Crash when the file is empty"),
-        ("why is this failing on Windows?", "Find out why this is failing on Windows"),
-        ("do we need the lock file at all?", "Check whether we need the lock file at all"),
-        ("does the parser keep comments?", "Does the parser keep comments?"),
-        ("publish to npm failed in the last run", "Publish to npm failed in the last run"),
-    ],
-)
-def test_titles_from_prompts(prompt, title):
-    assert only(Log().ask(prompt).say("The code does it in one place.")).title == title
+def title(log: Log) -> tuple[str, str]:
+    (line,) = only(log).sentences["title"]
+    assert line.text == only(log).title
+    return line.text, line.reason
 
 
-@pytest.mark.parametrize("subject", ["init", "wip", "WIP: more", "Merge branch 'main' into x", "update", "fix it"])
-def test_empty_subjects_are_no_titles(subject):
-    log = Log().ask("yes").say("I go on with the harbour.").edit("harbour.py").commit(subject)
-    assert only(log.say("I've added markers to the harbour map.")).title == "Add markers to the harbour map"
+def drawn(prompt: str) -> Log:
+    return Log().ask(prompt).say("I draw the harbour map.").edit("harbour/map.py").say("The harbour map is drawn.")
 
 
-def test_a_good_subject_names_what_a_consent_began():
-    log = (
-        Log().ask("yes please").say("On it.").edit("harbour.py").commit("fix(map): keep markers when the zoom changes")
+def test_the_first_whole_sentence_of_the_prompt_is_the_title_word_for_word():
+    said = "please draw the harbour map, with no ships at all. And soon."
+    assert title(drawn(said)) == (
+        "please draw the harbour map, with no ships at all.",
+        "the prompt that began it",
     )
-    assert only(log.say("Done.")).title == "Keep markers when the zoom changes"
 
 
-def test_a_correction_is_no_title():
-    log = (
-        Log()
-        .ask("no, it should be the other way round")
-        .say("Right.")
-        .edit("src/sort.py")
-        .say("I've reversed the order.")
-    )
-    assert only(log).title == "Reverse the order"
+def test_a_negation_stays_where_it_is():
+    log = drawn("No tests cover the harbour map.")
+    assert title(log)[0] == "No tests cover the harbour map."
 
 
-def test_titles_are_orders_of_three_to_twelve_words_and_unique():
+def test_the_program_knows_a_title_of_the_whole():
+    log = drawn("Go on with it then, please")
+    log.add(Kind.TITLE, "Locate the harbour on its map")
+    assert title(log) == ("Locate the harbour on its map", "the program's own title")
+
+
+def test_a_plan_gives_its_heading():
+    log = drawn("Implement the following plan:\n\n# Ships on the harbour map\n\nThere are none.\n\n## Steps\n\nDraw.")
+    assert title(log) == ("Ships on the harbour map", "the plan's heading")
+
+
+def test_a_commit_names_what_a_yes_began():
+    log = Log().ask("yes").say("On it.").edit("harbour.py").commit("Keep markers when the zoom changes")
+    assert title(log.say("Done.")) == ("Keep markers when the zoom changes", "the commit that it led to")
+
+
+def test_pasted_output_and_slash_commands_are_no_titles():
+    pasted = "main on [$!?] via v1.26.2 (us-east-2) 1m26s\nWhy does the harbour map fail?"
+    assert title(drawn(pasted))[0] == "Why does the harbour map fail?"
+    log = Log().ask("/review 12 --all --the things").say("I look at the map of the harbour.").read("map.py")
+    assert title(log.say("It is fine.")) == ("I look at the map of the harbour.", "what the model said first")
+
+
+def test_the_title_before_is_not_used_again():
     log = Log()
     for _ in range(3):
-        piece(log, "parser", steps=14)
-        piece(log, "billing", steps=14)
-    titles = [one.title for one in segment(log.events)]
-    assert len(titles) >= 4
-    assert len({title.casefold() for title in titles}) == len(titles)
-    assert all(3 <= len(title.split()) <= 12 and len(title) <= 80 and title[0].isupper() for title in titles)
+        log.ask("Draw the harbour map").say("On it.").edit("map.py").commit("Draw it", sha="1a2b3c4d").say("There.")
+        log.pause(60)
+    found = [one.title.casefold() for one in segment(log.events)]
+    assert len(set(found)) == len(found)
 
 
-def test_what_was_done_is_told_as_an_order():
-    assert shaped("added tests for the parser, and fixed the rest.") == "Add tests for the parser, and fixed the rest"
-    assert asked("what can it do?") == "Find out what it can do"
+def test_without_any_words_the_files_are_the_title():
+    log = Log()
+    log.edit("map.py", "coast.py")
+    assert title(log) == ("Edit map.py and coast.py", "title of files")
+    assert only(log).sentences["title"][0].source == Source.FACT
+    log = Log()
+    log.add(Kind.SYSTEM, "hello")
+    assert title(log) == ("Work without words", "title of nothing")
 
 
 # --- status -----------------------------------------------------------------------------------------------------------
@@ -219,48 +232,30 @@ def test_an_error_of_the_service_at_the_end_leaves_it_partial():
 # --- summary and outcome ----------------------------------------------------------------------------------------------
 
 
-def test_summary_and_outcome_tell_what_was_done_and_the_facts():
-    log = Log().ask("Make the parser keep comments").say("Let me look at the lexer:").read("src/lexer.py")
-    log.say("Now let me edit it.").edit("src/lexer.py", "src/lexer.py", "src/parser.py").run(
-        "pytest -q", result="12 passed"
-    )
-    log.commit("Keep comments in the parse tree", body="Add a token kind for comments and keep it in the tree.")
-    log.run("git push").say(
-        "Done! I've added a token kind for comments. Let me know if you want more.\n\n```\ncode\n```"
-    )
+def test_a_summary_is_why_then_what_then_what_people_said():
+    log = Log().ask("Draw the harbour map. It must be big.").say("I draw.").edit("map.py").say("Drawn.")
+    log.ask("why is the coast so grey, by the way?").say("It is old.").edit("map.py").say("Now it is not.")
     one = only(log)
-    assert one.outcome is not None
-    assert "Added a token kind for comments" in one.outcome.text
-    assert "Tests passed; committed 1a2b3c4d “Keep comments in the parse tree” and pushed." in one.outcome.text
-    assert one.summary.endswith("Changed lexer.py and parser.py in 3 edits and ran pytest, passing.")
-    for noise in ("Let me", "```", "**", "I've"):
-        assert noise not in one.summary + one.outcome.text
-
-
-def test_a_push_behind_a_commit_with_a_long_message_is_seen():
-    log = Log().ask("Fix the parser").say("On it.").edit("a.py")
-    log.run("git commit -m \"$(cat <<'EOF'\nSubject\n\nBody; make test\nEOF\n)\" && git push", result="done")
-    one = only(log.say("Fine."))
-    assert one.outcome is not None
-    assert one.outcome.text == "Committed “Subject” and pushed."
-
-
-def test_a_refused_command_counts_as_no_check():
-    log = (
-        Log()
-        .ask("Run the tests")
-        .call("Bash", command="pytest", result="The user doesn't want to proceed with this tool use.", error=True)
+    assert one.summary == (
+        "Draw the harbour map. It must be big.\n\nEdited map.py.\n\nwhy is the coast so grey, by the way?"
     )
-    assert only(log.say("You stopped me.")).status is Status.DONE
+    assert [(line.source, line.event) for line in one.sentences["summary"]] == [
+        ("quote", 1), ("fact", 8), ("quote", 6),
+    ]  # fmt: skip
 
 
-def test_an_answer_is_the_outcome_of_a_question():
-    log = Log().ask("does the parser keep comments?").say("Let me check.").read("a.py")
-    log.say("No, the lexer drops comments before the parser sees them.")
+def test_the_outcome_is_the_first_sentences_of_the_last_answer_and_then_facts():
+    log = Log().ask("Make the parser keep comments").say("Let me look:").edit("lexer.py").run("pytest", result="1 passed")
+    log.commit("Keep comments in the parse tree")
+    log.say("Comments are **kept** now. They were not before.\n\n```\ncode\n```\n- a detail")
     one = only(log)
-    assert one.outcome is not None
-    assert one.outcome.text == "The lexer drops comments before the parser sees them."
-    assert log.events[one.outcome.event - 1].text.startswith("No, the lexer")
+    assert texts(one.sentences["outcome"]) == [
+        "Comments are kept now. They were not before.",
+        "Ran `pytest`: passed.",
+        "Committed 1a2b3c4d “Keep comments in the parse tree”.",
+    ]
+    assert outcome(log) == " ".join(texts(one.sentences["outcome"]))
+    assert [line.event for line in one.sentences["outcome"]] == [9, 6, 8]
 
 
 def test_facts_are_counted():
@@ -284,88 +279,6 @@ def test_facts_are_counted():
     assert (one.started_at, one.ended_at) == (log.events[0].at, log.events[-1].at)
 
 
-def test_the_body_of_a_commit_is_read_from_its_command():
-    command = "git commit -m \"$(cat <<'EOF'\nSubject\n\nAdd a thing.\n\nCo-Authored-By: X <x@y>\nEOF\n)\""
-    assert body_of(command) == "Add a thing."
-    assert body_of("git commit -m 'Subject' -m 'Add a thing.'") == "Add a thing."
-    assert body_of("git commit -m 'Subject'") == body_of("echo hi") == ""
-
-
-# --- lines ------------------------------------------------------------------------------------------------------------
-
-
-def test_decisions_are_choices():
-    log = (
-        Log()
-        .ask("Store the sessions")
-        .say("I'll use blocks instead of one row per event, because rows are slow.")
-        .edit("a.py")
-    )
-    log.say("The network should be better now. It returns None instead of a list. I'm waiting rather than polling.")
-    log.ask("no, never delete the raw log").say("Right.").edit("a.py").say("I've kept the raw log.")
-    one = only(log)
-    assert texts(one.key_decisions) == [
-        "Asked for: “no, never delete the raw log”.",
-        "Use blocks instead of one row per event, because rows are slow.",
-    ]
-    assert [log.events[line.event - 1].kind for line in one.key_decisions] == [Kind.PROMPT, Kind.ANSWER]
-
-
-def test_answers_to_a_form_and_picked_options_are_decisions():
-    log = (
-        Log()
-        .ask("Store the sessions")
-        .say("Two ways:\n\n1. Rows in the database\n2. Blocks of events\n\nWhich one?")
-        .ask("2")
-    )
-    log.say("Fine.").edit("a.py").questions("Compress the blocks?", "Yes, with zstd").say("I've stored blocks.")
-    assert texts(only(log).key_decisions) == [
-        "Chose option 2: Blocks of events.",
-        "Compress the blocks? → Yes, with zstd",
-    ]
-
-
-def test_next_steps_come_from_the_last_words_and_the_open_list():
-    log = (
-        Log()
-        .ask("Store the sessions")
-        .say("On it.")
-        .edit("a.py")
-        .todo(write_the_tests="pending", store_the_blocks="done")
-    )
-    log.say(
-        "I've stored them.\n\n## Next steps\n- Measure the size\n- Write the page\n\nThe index still needs to be built."
-    )
-    assert texts(only(log).next_steps) == [
-        "Measure the size.",
-        "Write the page.",
-        "The index still needs to be built.",
-        "Write the tests.",
-    ]
-
-
-def test_offers_and_failing_checks_are_next_steps():
-    log = Log().ask("Fix the parser").say("On it.").edit("a.py").run("pytest", code=1, result="1 failed")
-    failing = len(log.events)
-    log.say("I've changed the lexer. Would you like me to commit all these changes? Shall I do it now? Let me know.")
-    one = only(log)
-    assert texts(one.next_steps) == ["Commit all these changes (offered).", "Get tests to pass again."]
-    assert [line.event for line in one.next_steps] == [failing + 1, failing]
-
-
-def test_reports_and_plans_are_no_next_steps():
-    log = Log().ask("Fix the parser").say("On it.").edit("a.py")
-    log.say("Branch is clean. Draft PR created. I'd call this ready to merge. Build passes now. Let me know.")
-    assert not only(log).next_steps
-
-
-def test_what_was_announced_and_done_is_told():
-    log = Log().ask("more review comments").say("Now let me guard the lexer against empty input:").edit("lexer.py")
-    one = only(log.say("Anything else?"))
-    assert one.title == "Guard the lexer against empty input"
-    assert one.summary.endswith("Guarded the lexer against empty input. Changed lexer.py.")
-
-
 def test_a_check_must_be_a_command():
     log = Log().ask("Where is pytest used?").run('rg "pytest" package.json bun.lock', code=1, result="")
     assert only(log.say("It is not used anywhere in this repository.")).status is Status.DONE
@@ -377,28 +290,141 @@ def test_an_edit_that_was_turned_down_changed_nothing():
     assert not only(log.interrupt()).files
 
 
-def test_questions_stay_open_until_a_prompt_answers_them():
-    log = piece(Log(), "parser", commit=False)
-    log.say("I've finished the lexer. Should the parser keep trailing commas in lists?")
-    answered = len(log.events)
-    piece(log, "billing")
-    first, _ = segment(log.events)
-    assert texts(first.open_questions) == ["Should the parser keep trailing commas in lists?"]
-    assert first.open_questions[0].event == answered
-    replied = Log()
-    replied.events, replied.at = log.events[:answered], log.at
-    replied.ask("yes, keep the trailing commas").say("Good.").edit("src/parser/lexer.py").say("I've kept them.")
-    assert not any(one.open_questions for one in segment(replied.events))
+# --- decisions --------------------------------------------------------------------------------------------------------
 
 
-def test_small_talk_is_no_open_question():
-    log = Log().ask("Explain the parser").say("The parser reads tokens from the lexer. Does that help? Anything else?")
+def decided(log: Log) -> list[str]:
+    return texts(only(log).key_decisions)
+
+
+def working() -> Log:
+    return Log().ask("Draw the harbour map").say("I draw.").edit("map.py")
+
+
+def test_what_people_ruled_on_the_way_is_quoted():
+    log = working().say("Drawn.").ask("use circles for the ships instead of squares").say("Right.").edit("map.py")
+    log.say("Circles now.").ask("thanks, very nice").say("You are welcome.")
+    assert decided(log) == ["use circles for the ships instead of squares"]
+    (line,) = only(log).key_decisions
+    assert (line.source, line.event) == ("quote", 6)
+
+
+def test_questions_thanks_and_errands_are_no_rulings():
+    log = working().say("Drawn.").ask("what about the ships over there?").say("They sail.").edit("map.py").say("So.")
+    log.ask("ok thanks").say("You are welcome.").edit("map.py").say("So.")
+    log.ask("now commit all of this and push it").run("git commit -am x && git push").say("Pushed.")
+    assert decided(log) == []
+
+
+def test_what_was_typed_while_the_model_worked_counts_unless_it_comes_again():
+    log = working()
+    log.add(Kind.SYSTEM, "please rename the harbours too", data={"queued": True})
+    log.add(Kind.SYSTEM, '{"task_id": "b1"}', data={"queued": True})
+    log.edit("map.py").say("I've drawn the map.")
+    assert decided(log) == ["please rename the harbours too"]
+    log.ask("please rename the harbours too").say("They are.").edit("map.py").say("So.")
+    assert [line.event for line in only(log).key_decisions] == [log.events.index(log.events[-5]) + 1]
+
+
+def test_machine_prompts_are_nobodys_words():
+    log = working()
+    log.call("ScheduleWakeup", json.dumps({"prompt": "Check the pull request again and report what it says"}))
+    log.say("I wait.").ask("Check the pull request again and report what it says").say("Nothing yet.").edit("map.py")
+    log.ask("<task-notification>the task b1 ended well</task-notification>").say("It ended.").edit("map.py").say("So.")
+    assert ordered_by_model(log.events) == {"Check the pull request again and report what it says"}
+    one = describe(log.events, 1, len(log.events))
+    assert not one.key_decisions
+    assert "Check the pull" not in one.summary
+
+
+def test_answers_to_the_programs_questions_are_decisions_whatever_they_hold():
+    asked = ['Use "zstd", or {gzip}?', "Which colour?"]
+    given = json.dumps({"questions": [{"question": question} for question in asked]})
+    answer = f'User has answered your questions: "{asked[0]}"="Yes, "zstd"", "{asked[1]}"="Blue". You can now continue.'
+    log = working().call("AskUserQuestion", given, result=answer).say("So.")
+    assert decided(log) == [
+        "“Use \"zstd\", or {gzip}?” → “Yes, \"zstd\"”",
+        "“Which colour?” → “Blue”",
+    ]
+    assert answers_to(log.events[-3], log.events[-2]) == {asked[0]: 'Yes, "zstd"', asked[1]: "Blue"}
     assert not only(log).open_questions
 
 
-def test_a_plan_that_was_accepted_is_a_decision():
+def test_codex_answers_by_id():
+    given = json.dumps({"questions": [{"id": "q1", "question": "Which colour?"}]})
+    result = json.dumps({"answers": {"q1": {"answers": ["Blue"]}}})
+    assert decided(working().call("request_user_input", given, result=result).say("So.")) == ["“Which colour?” → “Blue”"]
+
+
+def test_words_with_a_refusal_are_a_decision_and_no_error():
+    log = working()
+    log.call("Bash", command="git push -u origin map", result=f"{REFUSED}rebase onto main first", error=True)
+    one = only(log.say("I rebase."))
+    assert texts(one.key_decisions) == ["Refused `git push -u origin map`: “rebase onto main first”"]
+    assert one.errors == 0
+
+
+def test_what_the_program_says_for_a_person_is_not_theirs():
+    stock = f"{REFUSED}The user wants to clarify these questions.\n    This means they may have more to say."
+    given = json.dumps({"questions": [{"question": "Which colour?"}]})
+    log = working().call("AskUserQuestion", given, result=stock, error=True).say("What is it?")
+    assert decided(log) == []
+    noted = f"{REFUSED}not like this\n\nNote: The user's next message may contain a correction or preference."
+    log = working().call("Bash", command="make", result=noted, error=True).say("No.")
+    assert decided(log) == ["Refused `make`: “not like this”"]
+
+
+def test_an_accepted_plan_is_a_decision_with_its_heading():
+    log = Log().ask("Think of a plan").say("I plan.")
+    log.call("ExitPlanMode", json.dumps({"plan": "# Ships on the harbour map\n\nDraw."}), result="Approved.")
+    log.events[-1].plan_accepted = True
+    assert decided(log.edit("map.py").say("There.")) == ["A plan was accepted: “Ships on the harbour map”"]
     log = Log()
-    log.add(Kind.PROMPT, "Implement the following plan:\n\n# Cache the board\n\nText.", plan_accepted=True)
-    assert texts(only(log.say("I start.").edit("a.py").say("Done.")).key_decisions) == [
-        "Accepted the plan “Cache the board”."
+    log.add(Kind.PROMPT, "Implement this plan:\n\n# MAP-7: Crash of an empty map\n\nIt crashes.", plan_accepted=True)
+    assert decided(log.say("I guard.").edit("map.py").say("There.")) == [
+        "A plan was accepted: “MAP-7: Crash of an empty map”"
     ]
+
+
+# --- what is left -----------------------------------------------------------------------------------------------------
+
+
+def test_next_steps_are_open_todos_open_boxes_and_checks_that_fail():
+    log = working().todo(write_the_tests="pending", store_the_blocks="done").run("pytest", code=1, result="1 failed")
+    log.say("I've stored them.\n\n## Next\n- [ ] Measure the size\n- [x] Write the page\n- Something else")
+    assert [(line.text, line.source, line.event) for line in only(log).next_steps] == [
+        ("Measure the size", "quote", 9),
+        ("write the tests", "quote", 5),
+        ("Tests failed when last run: `pytest`.", "fact", 8),
+    ]
+
+
+def test_an_offer_that_people_went_past_is_a_next_step():
+    log = working().commit("Draw the harbour map").say("Drawn. Shall I print the map for the pilots?")
+    asked = len(log.events)
+    log.pause(90).ask("Charge the customers monthly and send them all of the invoices by mail").say("I do.")
+    log.edit("bill.py", "mail.py", "cost.py").commit("Send invoices", sha="2b3c4d5e").say("Sent.")
+    first = segment(log.events)[0]
+    assert [(line.text, line.event) for line in first.next_steps] == [("Shall I print the map for the pilots?", asked)]
+    assert not first.open_questions
+
+
+def test_the_last_question_is_open_where_the_log_ends():
+    log = working().say("Drawn. Should the coast be **grey**?")
+    assert [(line.text, line.event) for line in only(log).open_questions] == [("Should the coast be grey?", 5)]
+    assert not only(working().say("Should it? It should.")).open_questions
+    assert not only(working().say("Should it be grey?").ask("yes")).open_questions
+
+
+def test_a_question_in_the_programs_form_stays_open_where_nobody_answered():
+    given = json.dumps({"questions": [{"question": "Which colour?"}]})
+    assert texts(only(working().call("AskUserQuestion", given, result=None)).open_questions) == ["Which colour?"]
+    log = working().call("AskUserQuestion", given, result=f"{REFUSED}later", error=True).ask("take the blue one then")
+    assert not only(log.say("Blue.")).open_questions
+
+
+def test_todos_that_the_next_work_goes_on_with_are_not_left():
+    log = Log().ask("Draw the harbour map").say("I draw.")
+    log.call("TodoWrite", todos=(Todo("draw the coast", TodoStatus.PENDING),)).edit("map.py")
+    log.say("Half of it.")
+    assert texts(only(log).next_steps) == ["draw the coast"]

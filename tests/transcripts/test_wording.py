@@ -16,7 +16,7 @@ import pytest
 from flower import llm
 from tests.fake_llm import FakeLlm, chunks, whole
 from transcripts.events import Commit, Event, Facts, Kind, Touch, Usage, Verb
-from transcripts.segment import Line, Segment, Status, segment
+from transcripts.segmentation import Line, Segment, Status, segment
 from transcripts.wording import Breaker, How, Price, Progress, Worded, asking, prompt, word
 
 FACTS = Facts(program="claude", cwd="/home/mike/app", branch="main", model="some-model")
@@ -111,7 +111,7 @@ def scripted(fake: FakeLlm, *answers: Any) -> None:
 
 def run(log: Log, fixed: list[Segment] | None = None, **options: Any) -> Worded:
     options.setdefault("breaker", Breaker())
-    return word(log.events, FACTS, segment(log.events, FACTS), fixed or [], **options)
+    return word(log.events, FACTS, segment(log.events), fixed or [], **options)
 
 
 def tiles(worded: Worded, log: Log) -> bool:
@@ -156,7 +156,7 @@ def test_words_are_the_models_and_facts_are_ours(fake, log):
 
 def test_the_rule_made_segments_are_not_changed(fake, log):
     scripted(fake, GOOD)
-    drafts = segment(log.events, FACTS)
+    drafts = segment(log.events)
     before = copy.deepcopy(drafts)
     worded = word(log.events, FACTS, drafts, breaker=Breaker())
     assert worded.how == How.MODEL
@@ -236,7 +236,7 @@ def test_progress_is_told_and_a_cancel_is_heard(fake, log):
 
 
 def test_without_a_model_the_rules_words_stay(log):
-    drafts = segment(log.events, FACTS)
+    drafts = segment(log.events)
     worded = word(log.events, FACTS, drafts)
     assert (worded.how, worded.segments, worded.calls) == (How.RULES, drafts, 0)
     assert "No model is configured" in worded.reason
@@ -248,7 +248,7 @@ def test_a_session_without_events_has_no_words(fake):
 
 
 def test_segments_of_another_log_are_a_fault_of_the_caller(log):
-    drafts = segment(log.events, FACTS)
+    drafts = segment(log.events)
     with pytest.raises(ValueError, match="end at event"):
         word([*log.events, log.events[-1]], FACTS, drafts)
     strange = dataclasses.replace(drafts[0], key="of another log")
@@ -302,7 +302,7 @@ NOTHING = [{**chunks()[0], "choices": []}]
 )
 def test_a_failing_service_leaves_the_rules_words(fake, log, given, words, calls):
     scripted(fake, given)
-    drafts = segment(log.events, FACTS)
+    drafts = segment(log.events)
     began = time.monotonic()
     worded = run(log)
     assert time.monotonic() - began < 5  # whatever the service asks for, nobody waits here
@@ -375,7 +375,7 @@ def test_nobody_at_the_address(settings, log):
     settings.FLOWER = dataclasses.replace(settings.FLOWER, llm_base_url="http://127.0.0.1:9/v1", llm_model="x")
     worded = run(log)
     assert "cannot be reached" in worded.reason
-    assert worded.segments == segment(log.events, FACTS)
+    assert worded.segments == segment(log.events)
 
 
 def test_a_server_that_does_not_stream_is_understood(fake, log):
@@ -476,7 +476,7 @@ def test_an_answer_that_stays_wrong_is_not_used(fake, log, given, fault):
     scripted(fake, given)
     worded = run(log)
     assert (worded.how, worded.calls) == (How.RULES, 2)
-    assert worded.segments == segment(log.events, FACTS)
+    assert worded.segments == segment(log.events)
     assert fault in worded.reason
 
 
@@ -539,7 +539,7 @@ def test_orders_in_the_log_stay_inside_the_fence(fake, log):
     log.add(Kind.PROMPT, INJECTION).add(Kind.ANSWER, INJECTION).call("Read", INJECTION, error=True, text=INJECTION)
     scripted(fake, answer(said(1), said(13), said(23), said(33)))
     facts = dataclasses.replace(FACTS, branch=INJECTION, title=INJECTION)
-    worded = word(log.events, facts, segment(log.events, facts), breaker=Breaker())
+    worded = word(log.events, facts, segment(log.events), breaker=Breaker())
     assert worded.how == How.MODEL
     system, user = (message["content"] for message in fake.asked[0]["messages"])
     assert "PWNED" not in system
@@ -578,7 +578,7 @@ def test_secrets_of_the_log_are_not_sent(fake, log):
     log.call("Bash", f"error: bad key sk-{secret}", error=True, command=f"deploy --token {secret}")
     scripted(fake, answer(said(1), said(13), said(23), said(33)))
     facts = dataclasses.replace(FACTS, branch=f"x?token={secret}")
-    word(log.events, facts, segment(log.events, facts), breaker=Breaker())
+    word(log.events, facts, segment(log.events), breaker=Breaker())
     assert fake.asked
     assert secret not in json.dumps(fake.asked)
 
@@ -766,7 +766,7 @@ def test_a_failure_in_a_later_part_leaves_the_rules_words(fake, monkeypatch):
     fake.script = lambda body: usual(body) if len(fake.asked) < 3 else (503, "busy")
     worded = run(log)
     assert (worded.how, worded.calls, worded.tokens_in) == (How.RULES, 3, 20)
-    assert worded.segments == segment(log.events, FACTS)
+    assert worded.segments == segment(log.events)
 
 
 # --- the breaker ------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.transcripts.test_wording import Log, answer, said
-from transcripts.segment import Segment, Status
+from transcripts.segmentation import Segment, Status
 from transcripts.wording import status_of
 from transcripts.wording.grid import Grid
 from transcripts.wording.reading import FAULTS, LENGTHS, LISTS, Asked, bare, read

@@ -1,6 +1,5 @@
 from django.db import migrations, models
 
-from transcripts.rules import rules_of_today
 
 HELP = "by which its segments were worded"
 
@@ -13,5 +12,4 @@ class Migration(migrations.Migration):
     operations = [
         # what is there was worded by older rules; new rows begin with those of their day
         migrations.AddField("session", "rules", models.PositiveIntegerField(default=0, help_text=HELP)),
-        migrations.AlterField("session", "rules", models.PositiveIntegerField(default=rules_of_today, help_text=HELP)),
     ]

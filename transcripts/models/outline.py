@@ -44,8 +44,12 @@ class Segment(models.Model):
     title = models.CharField(max_length=200, blank=True)
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.DONE, db_index=True)
     summary = models.TextField(blank=True)
-    # A line is {"text": …, "event": number of the event that it was read from, or null where a person wrote it}.
+    # A line is {"text": …, "event": number of the event that it was read from, or null where a person wrote it}; what
+    # rules made has "source" (quote, fact) and "reason" besides.
     outcome = models.JSONField(default=None, null=True, blank=True)
+    sentences = models.JSONField(
+        default=dict, blank=True, help_text="title, summary, outcome as rules made them: each sentence as a line"
+    )
     next_steps = models.JSONField(default=list, blank=True)
     key_decisions = models.JSONField(default=list, blank=True)
     open_questions = models.JSONField(default=list, blank=True)

@@ -75,7 +75,7 @@ class Session(models.Model):
 
     outlined = models.PositiveIntegerField(default=0, help_text="events of the main log that the outline covers")
     outlined_at = models.DateTimeField(null=True, blank=True)
-    rules = models.PositiveIntegerField(default=rules_of_today, help_text="by which its segments were worded")
+    rules = models.CharField(max_length=16, default=rules_of_today, help_text="by which its segments were worded")
     outline_revision = models.PositiveIntegerField(default=0, help_text="rises with every change of the outline")
     reviewed_by = models.ForeignKey("briefs.Actor", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     reviewed_at = models.DateTimeField(null=True, blank=True)

@@ -16,8 +16,7 @@ from flower.errors import Conflict, Invalid, NotFound
 from transcripts.events import Event
 from transcripts.models import Segment, SegmentComment, SegmentUse, Session
 from transcripts.models.outline import EDITABLE, LINES
-from transcripts.segment import OFFERED
-from transcripts.segment.ranges import describe, starts
+from transcripts.segmentation.ranges import describe, starts
 from transcripts.services import aside, outlining
 
 Result = TypeVar("Result")
@@ -246,7 +245,7 @@ def _make(
     source = f"From segment {row.position} of session {session.pk}, “{row.shown('title')}”."
     if field == "next_steps":
         project = project or project_of(session) or (target.project if target else None)
-        title = text.replace(OFFERED, "")[:200]
+        title = text[:200]
         made = briefs.capture(f"{text}\n\n{source}", title=title, actor=actor, project=project)
         if target is not None:
             links.add(made, Link.Kind.BRIEF, str(target.pk), actor=actor, label=target.title)
@@ -366,11 +365,10 @@ def _checked(field: str, value: str | Sequence[str]) -> Any:
 def _with_evidence(row: Segment, field: str, given: Any) -> Any:
     """As the field is stored: a line that was there keeps its event, one that a person wrote has none."""
     if field in LINES:
-        known = {line["text"]: line["event"] for line in [*row.shown(field), *getattr(row, field)]}
-        return [{"text": text, "event": known.get(text)} for text in given]
+        known = {line["text"]: line for line in [*row.shown(field), *getattr(row, field)]}
+        return [known.get(text) or {"text": text, "event": None} for text in given]
     if field == "outcome":
         if not given:
             return None
-        event = row.outcome["event"] if row.outcome and row.outcome["text"] == given else None
-        return {"text": given, "event": event}
+        return row.outcome if row.outcome and row.outcome["text"] == given else {"text": given, "event": None}
     return given

@@ -33,9 +33,9 @@ from transcripts import blocks, naming
 from transcripts.events import Event, Facts, Kind, Usage, Verb
 from transcripts.models import Aside, Block, Segment, Session
 from transcripts.rules import RULES
-from transcripts.segment import CommitMade, FileWork, Line, Phase, Status, distinct_commits, segment
-from transcripts.segment import Segment as Made
-from transcripts.segment.ranges import described_again
+from transcripts.segmentation import CommitMade, FileWork, Line, Phase, Status, distinct_commits, segment
+from transcripts.segmentation import Segment as Made
+from transcripts.segmentation.ranges import described_again
 from transcripts.services import aside
 
 LONG: Final = 3_000  # events of a beginning from which on it is worth not to read it again
@@ -70,7 +70,7 @@ def _outline(session: Session, settled: Sequence[Made]) -> tuple[list[Made], int
         head, rest = settled[:skipped], settled[skipped:]
         before = head[-1].last
         events = events_of(session, before + 1)
-        found = segment(events, facts_of(session), [_moved(one, -before) for one in rest])
+        found = segment(events, [_moved(one, -before) for one in rest])
         if [one.key for one in found[: len(rest)]] == [one.key for one in rest]:
             fresh = [_moved(one, before) for one in found[len(rest) :]]
             line = rest[-1].last_line
@@ -79,7 +79,7 @@ def _outline(session: Session, settled: Sequence[Made]) -> tuple[list[Made], int
                 line = one.last_line = max(one.first_line, one.last_line)
             return [*settled, *fresh], before + len(events)
     events = events_of(session)
-    return segment(events, facts_of(session), settled), len(events)
+    return segment(events, settled), len(events)
 
 
 def _skipped(session: Session, settled: Sequence[Made]) -> int:
@@ -111,6 +111,7 @@ def _moved(one: Made, by: int) -> Made:
         first=one.first + by,
         last=one.last + by,
         outcome=line(one.outcome) if one.outcome else None,
+        sentences={name: [line(each) for each in own] for name, own in one.sentences.items()},
         next_steps=[line(each) for each in one.next_steps],
         key_decisions=[line(each) for each in one.key_decisions],
         open_questions=[line(each) for each in one.open_questions],
@@ -131,7 +132,7 @@ def is_behind(number: int) -> bool:
 
 def outdated(limit: int = 2) -> list[int]:
     """Sessions that older rules worded, those that were active last first. A huge one takes seconds: few at once."""
-    rows = Session.objects.filter(rules__lt=RULES, outlined=F("events"), events__gt=0).order_by("-active_at")
+    rows = Session.objects.filter(outlined=F("events"), events__gt=0).exclude(rules=RULES).order_by("-active_at")
     return list(rows.values_list("pk", flat=True)[:limit])
 
 
@@ -140,12 +141,12 @@ def renew(number: int) -> bool:
 
     Borders stay; so does what a model worded, and what people did something with. It is tried once.
     """
-    session = Session.objects.filter(pk=number, rules__lt=RULES, outlined=F("events")).first()
+    session = Session.objects.filter(pk=number, outlined=F("events")).exclude(rules=RULES).first()
     if session is None:
         return False
     Session.objects.filter(pk=number).update(rules=RULES)  # at once: what fails would fail every few seconds
     rows = list(session.segments.order_by("position").prefetch_related("comments", "uses"))
-    made = described_again(events_of(session), [made_of(row) for row in rows], session.title)
+    made = described_again(events_of(session), [made_of(row) for row in rows])
     fresh = {
         row.pk: one
         for row, one in zip(rows, made, strict=True)
@@ -189,6 +190,7 @@ def _say_what_it_is_for(session: Session, events: Sequence[Event]) -> None:
     for event in events:
         if event.kind is Kind.PROMPT and not event.agent and naming.is_launch(session, event.text):
             event.text = naming.order_of(session)
+            event.data = {**event.data, "brief": True}
 
 
 def facts_of(session: Session) -> Facts:
@@ -296,10 +298,11 @@ def columns_of(made: Made) -> dict[str, Any]:
         "title": made.title[:200],
         "status": str(made.status),
         "summary": made.summary,
-        "outcome": asdict(made.outcome) if made.outcome else None,
-        "next_steps": [asdict(line) for line in made.next_steps],
-        "key_decisions": [asdict(line) for line in made.key_decisions],
-        "open_questions": [asdict(line) for line in made.open_questions],
+        "outcome": _row(made.outcome) if made.outcome else None,
+        "sentences": {name: [_row(line) for line in own] for name, own in made.sentences.items()},
+        "next_steps": [_row(line) for line in made.next_steps],
+        "key_decisions": [_row(line) for line in made.key_decisions],
+        "open_questions": [_row(line) for line in made.open_questions],
         "files": [{"path": each.path, "verb": str(each.verb), "times": each.times} for each in made.files],
         "commits": [asdict(each) for each in made.commits],
         "changes": made.changes,
@@ -310,6 +313,11 @@ def columns_of(made: Made) -> dict[str, Any]:
         "started_at": _time(made.started_at),
         "ended_at": _time(made.ended_at),
     }
+
+
+def _row(line: Line) -> dict[str, Any]:
+    """A line as it is stored: without what it does not have."""
+    return {name: value for name, value in asdict(line).items() if value or name in ("text", "event")}
 
 
 def made_of(row: Segment) -> Made:
@@ -325,6 +333,7 @@ def made_of(row: Segment) -> Made:
         status=Status(row.status),
         summary=row.summary,
         outcome=Line(**row.outcome) if row.outcome else None,
+        sentences={name: [Line(**line) for line in own] for name, own in row.sentences.items()},
         next_steps=[Line(**line) for line in row.next_steps],
         key_decisions=[Line(**line) for line in row.key_decisions],
         open_questions=[Line(**line) for line in row.open_questions],

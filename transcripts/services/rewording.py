@@ -19,7 +19,7 @@ from flower import live, llm
 from flower.errors import Conflict, Forbidden
 from transcripts import wording
 from transcripts.models import Segment, Session, Wording
-from transcripts.segment import Segment as Made
+from transcripts.segmentation import Segment as Made
 from transcripts.services import aside, outlining
 
 QUIET: Final = timedelta(seconds=20)  # without new events, before a model is asked

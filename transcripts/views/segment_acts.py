@@ -24,7 +24,7 @@ from flower.errors import Conflict, Invalid, NotFound, Refusal
 from transcripts.events import Event, Kind
 from transcripts.models import Segment, Session
 from transcripts.models.outline import EDITABLE, LINES
-from transcripts.segment.ranges import starts
+from transcripts.segmentation.ranges import starts
 from transcripts.services import access, outlines, outlining, rewording, taking
 from transcripts.views.segments import MADE_OF, Had, context_of, show_segments, transcript_of
 

@@ -30,7 +30,7 @@ from transcripts.blocks import index_of
 from transcripts.events import Verb
 from transcripts.models import Block, Segment, SegmentComment, SegmentUse, Session
 from transcripts.models.outline import EDITABLE, LINES
-from transcripts.segment import CommitMade, distinct_commits
+from transcripts.segmentation import CommitMade, distinct_commits
 from transcripts.services import access, aside, outlines, rewording
 from transcripts.views import standing, timeline
 from transcripts.views.standing import Reason
@@ -105,6 +105,7 @@ class Row:
     parts: list[Part] = field(default_factory=list)
     comments: list[SegmentComment] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
+    commits: int = 0  # that count here
     is_open: bool = True
     merged: Segment | None = None  # into it, and can be taken out again
     is_had: bool = False  # the page has it as it is: an empty place
@@ -176,11 +177,10 @@ class Row:
 
     @property
     def commits_say(self) -> str:
-        """One that came in the place of an earlier segment's last one counts there."""
-        new = sum(1 for commit in self.segment.commits if not commit.get("replaces"))
-        amended = len(self.segment.commits) - new
-        said = [timeline.counted(new, "commit")] if new else []
-        return " · ".join([*said, f"{timeline.counted(amended, 'commit')} amended"] if amended else said)
+        """One that a later segment amended counts there: where it ended."""
+        amended = len(self.segment.commits) - self.commits
+        said = [timeline.counted(self.commits, "commit")] if self.commits else []
+        return " · ".join([*said, f"{timeline.counted(amended, 'commit')} amended later"] if amended else said)
 
     @property
     def files_say(self) -> str:
@@ -357,6 +357,7 @@ def rows_of(request: Request, session: Session, had: Had | None = None, is_live:
         comments.setdefault(comment.segment_id, []).append(comment)
     uses = _uses(request, session)
     merges = aside.merges(session)
+    kept = {each.event for each in distinct_commits(CommitMade(**each) for one in found for each in one.commits)}
     rows = []
     before: datetime | None = None
     for segment in found:
@@ -367,6 +368,7 @@ def rows_of(request: Request, session: Session, had: Had | None = None, is_live:
         if not row.is_had:
             row.parts = [_part(segment, name, uses) for name in WORDS]
             row.files = [_file(each, session.cwd) for each in _changed_first(segment.files)[:FILES]]
+        row.commits = sum(1 for each in segment.commits if each["event"] in kept)
         row.is_open = segment.reviewed_at is None
         if segment.started_at:
             day = timezone.localtime(segment.started_at)

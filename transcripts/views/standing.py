@@ -16,7 +16,7 @@ from transcripts.models import Segment
 
 Status = Segment.Status
 LEFT: Final = "Left unfinished"
-_CHECK: Final = re.compile(r"Get (?:the )?(\w+) to pass again\.")  # segment/following.py says so of a check that failed
+_CHECK: Final = re.compile(r"([A-Z][a-z ]+) failed when last run: ")  # as segmentation/templates.py has it
 _PARTS: Final = re.compile(r"[|;&\n]")  # of a shell line
 _GIT: Final = re.compile(r"\bgit\b")
 _PUSH: Final = re.compile(r"\bpush\b")
@@ -99,8 +99,8 @@ def _is_push(command: str) -> bool:
 
 def _check(segment: Segment) -> Reason | None:
     for line in segment.next_steps:
-        if match := _CHECK.fullmatch(line["text"]):
-            return Reason(f"{match[1]} failing", line["event"])
+        if line.get("reason") == "failing" and (match := _CHECK.match(line["text"])):
+            return Reason(f"{match[1].lower()} failing", line["event"])
     return None
 
 

@@ -20,7 +20,7 @@ from flower import llm
 from flower.llm import LlmError, Spent, Why
 from transcripts.events import Event, Facts
 from transcripts.model_table import Price
-from transcripts.segment import Segment, Status
+from transcripts.segmentation import Segment, Status
 
 from . import price, prompt
 from .asking import Asking, Progress, Unusable
@@ -75,7 +75,7 @@ def word(
 ) -> Worded:
     """Better words for the ``segments`` that the rules made of ``events``, if a model gives them.
 
-    ``segments`` tile the events, as ``transcripts.segment.segment`` returns them. ``fixed`` are not changed, and only
+    ``segments`` tile the events, as ``transcripts.segmentation.segment`` returns them. ``fixed`` are not changed, and only
     their title and outcome are sent; where they cut through ``segments``, those are made anew around them. ``goes_on``
     is called for every piece of an answer (so it should look at the clock) and ends the run by returning False.
     ``prices``: by name of the model; the settings' when None.
@@ -167,6 +167,7 @@ def _applied(grid: Grid, words: Sequence[Words]) -> list[Segment]:
             continue
         one = said[segment.first]
         segment.title, segment.summary, segment.outcome = one.title, one.summary, one.outcome
+        segment.sentences = {}  # all of them are the model's
         segment.next_steps, segment.key_decisions = one.next_steps, one.key_decisions
         segment.open_questions = one.open_questions
         segment.status = status_of(segment.status, one.status)

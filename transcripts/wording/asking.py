@@ -15,7 +15,7 @@ from typing import Final
 from flower import llm
 from flower.llm import LlmError, Spent, Why
 from transcripts.events import Facts
-from transcripts.segment import Segment
+from transcripts.segmentation import Segment
 
 from . import prompt
 from .digest import Entry, tokens_in

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from transcripts.events import Event, Kind, Status, Verb
 from transcripts.paths import is_windows
-from transcripts.segment.steps import is_test
+from transcripts.segmentation.shell import check_of
 
 from .grid import Grid
 from .hiding import hide
@@ -141,7 +141,7 @@ class _Condenser:
 
     def _call(self, call: Event) -> tuple[str, str]:
         result = self.results.get(call.call) if call.call else None
-        notes = [self._result(result, is_check=bool(call.command) and is_test(call.command)) if result else ""]
+        notes = [self._result(result, is_check=bool(call.command) and check_of(call.command) is not None) if result else ""]
         if call.plan_accepted or (result and result.plan_accepted):
             notes.append("the person accepted the plan")
         if call.todos:

@@ -12,10 +12,11 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
-from transcripts.events import Event, Kind
-from transcripts.segment import HORIZON, Segment
-from transcripts.segment.describe import described
-from transcripts.segment.steps import Step, steps_of
+from transcripts.events import Event
+from transcripts.segmentation import HORIZON, Segment
+from transcripts.segmentation.describe import described
+from transcripts.segmentation.known import Log
+from transcripts.segmentation.steps import Step, steps_of
 
 
 class Stretch(NamedTuple):
@@ -37,7 +38,7 @@ class Grid:
         self.stretches = _between(self.fixed, len(events))
         self.steps = _steps(events, self.fixed, self.stretches)
         self.starts = _starts(events, self.steps, self.stretches)
-        self._calls = {event.call: event for event in events if event.kind is Kind.CALL and event.call}
+        self._log = Log(events, self.steps)
 
     def start_of(self, event: int) -> int | None:
         """The event at which a segment begins that is to begin at ``event``: the first of its step.
@@ -85,7 +86,7 @@ class Grid:
     def _described(self, first: int, last: int) -> Segment:
         at = next(n for n, step in enumerate(self.steps) if step.first == first - 1)
         end = next((n for n, step in enumerate(self.steps) if step.first == last), len(self.steps))
-        one = described(self.events, self.steps, at, end, self._calls, frozenset())
+        one = described(self._log, at, end, frozenset())
         one.settled = len(self.steps) - end >= HORIZON
         return one
 

@@ -18,7 +18,7 @@ from django.template.loader import get_template, render_to_string
 
 from flower.llm import Message
 from transcripts.events import Facts
-from transcripts.segment import Segment
+from transcripts.segmentation import Segment
 
 from .digest import Entry, clean, clipped
 from .reading import LENGTHS, LISTS, SCHEMA, Words

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from flower.llm import Schema
-from transcripts.segment import Line, Status
+from transcripts.segmentation import Line, Status
 
 from .digest import clipped, one_line
 from .grid import Grid

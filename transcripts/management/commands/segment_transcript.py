@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from flower.errors import Refusal
 from transcripts.adapters import read
-from transcripts.segment import Line, Segment, segment
+from transcripts.segmentation import Line, Segment, segment
 
 
 class Command(BaseCommand):
@@ -40,7 +40,7 @@ class Command(BaseCommand):
 def segments_of(path: Path) -> list[dict[str, Any]]:
     """The segments of one file; their lines are physical, from 1, and the last one reaches to the end of the file."""
     transcript = read(path)
-    segments = segment(transcript.events, transcript.facts)
+    segments = segment(transcript.events)
     if segments:
         segments[-1].last_line = max(segments[-1].last_line, transcript.counts.lines)
     return [_as_dict(one) for one in segments]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -11,6 +10,8 @@ from typing import Final
 from transcripts.events import Usage, Verb
 
 from .steps import Phase
+
+HORIZON: Final = 40  # steps after a segment's end from which on nothing that comes may change it
 
 
 class Status(StrEnum):
@@ -20,12 +21,26 @@ class Status(StrEnum):
     ABANDONED = "abandoned"  # interrupted before anything came of it
 
 
+class Source(StrEnum):
+    """Where a sentence comes from. There is no fifth way."""
+
+    QUOTE = "quote"  # whole sentences as they stand in the event
+    FACT = "fact"  # counted from events, in a sentence of templates.py
+    MODEL = "model"
+    PERSON = "person"
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A sentence, and the number of the event that it was read from."""
+    """A sentence, the number of the event that it was read from, and what kind of sentence it is.
+
+    ``reason``: of a quote, why it stands here; of a fact, its template. Lines of a model have neither.
+    """
 
     text: str
     event: int
+    source: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +56,7 @@ class CommitMade:
     subject: str
     event: int
     is_amended: bool = False  # after it had been made here
-    replaces: bool = False  # the last one of an earlier segment, in whose place it came: it counts there
+    replaces: bool = False  # the last one of an earlier segment, in whose place it came: it counts here
 
 
 @dataclass(slots=True)
@@ -56,8 +71,9 @@ class Segment:
     settled: bool = False  # so far from the end that its borders and words stay as they are
     title: str = ""
     status: Status = Status.DONE
-    summary: str = ""
+    summary: str = ""  # a paragraph for each kind of sentence
     outcome: Line | None = None
+    sentences: dict[str, list[Line]] = field(default_factory=dict)  # of title, summary and outcome, one by one
     next_steps: list[Line] = field(default_factory=list)
     key_decisions: list[Line] = field(default_factory=list)
     open_questions: list[Line] = field(default_factory=list)
@@ -79,32 +95,17 @@ class Segment:
 
 
 def distinct_commits(commits: Iterable[CommitMade]) -> list[CommitMade]:
-    """The commits of a session, each once, however often it was shown or amended. ``commits``: of all its segments."""
+    """The commits of a session, each once, where it ended: one that was amended counts where that was done last.
+
+    ``commits``: of all its segments, in order.
+    """
     known = set[str]()
     found: list[CommitMade] = []
     for commit in commits:
-        if not (commit.sha and commit.sha in known) and not (commit.replaces and found):
-            found.append(commit)
+        if commit.sha and commit.sha in known:
+            continue
+        if commit.replaces and found:
+            found.pop()
+        found.append(commit)
         known.add(commit.sha)
     return found
-
-
-HORIZON: Final = 40  # steps after a segment's end from which on nothing that comes may change it
-TITLE: Final = 80  # characters
-FEWEST, MOST = 3, 12  # words of a title
-OFFERED: Final = " (offered)"  # behind a next step that the model only offered
-MOST_LINES: Final = 4  # of a kind in a segment: few and right rather than many
-_WORDS: Final = re.compile(r"\w+")
-
-
-def distinct(lines: Sequence[Line]) -> list[Line]:
-    """The first few that do not say what another has said."""
-    seen: list[set[str]] = []
-    kept: list[Line] = []
-    for line in lines:
-        own = set(_WORDS.findall(line.text.lower())) or {line.text}
-        if any(len(own & other) > 0.7 * min(len(own), len(other)) for other in seen):
-            continue
-        seen.append(own)
-        kept.append(line)
-    return kept[:MOST_LINES]

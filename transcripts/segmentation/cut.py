@@ -7,8 +7,11 @@ reads as one piece of work, pays for it. So a short session may well stay whole,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import log
 from typing import Final
+
+from .steps import Step
 
 COST: Final = 3.6
 SHORTEST: Final = 2  # steps
@@ -16,11 +19,22 @@ BRIEF: Final = 0.4  # price of a segment of the shortest length
 LONG: Final = 40  # steps; from here on length costs ...
 LENGTH: Final = 4.0  # ... so much times ln(steps / LONG) squared
 REACH: Final = 400  # steps; no segment is longer while there is a gap to cut at
+EVENTS: Final = 100  # of a stretch without a commit, which with ...
+PROMPTS: Final = 3  # ... more prompts than these does not stay whole
+BALANCE: Final = 3.0  # what a cut there loses at the very edge of the stretch
 LEAST: Final = 1.0  # a gap that scores lower is no candidate
 
 
-def cuts(scores: Sequence[float], allowed: Sequence[bool], start: int = 0) -> list[int]:
+def cuts(steps: Sequence[Step], scores: Sequence[float], allowed: Sequence[bool], start: int = 0) -> list[int]:
     """The gaps to cut at, in order, after ``start``; ``allowed`` says where one may cut at all."""
+    found = best_cuts(scores, allowed, start)
+    for left, right in pairwise([start, *found, len(steps)]):
+        found += _talk(steps, scores, allowed, left, right)
+    return sorted(found)
+
+
+def best_cuts(scores: Sequence[float], allowed: Sequence[bool], start: int = 0) -> list[int]:
+    """The gaps that together score best."""
     total = len(scores)
     candidates = [gap for gap in range(start + 1, total) if allowed[gap] and scores[gap] >= LEAST]
     candidates = _reachable(candidates, scores, allowed, start, total)
@@ -43,6 +57,23 @@ def cuts(scores: Sequence[float], allowed: Sequence[bool], start: int = 0) -> li
         found.append(places[at])
         at = back[at]
     return found[::-1]
+
+
+def _talk(steps: Sequence[Step], scores: Sequence[float], allowed: Sequence[bool], left: int, right: int) -> list[int]:
+    """Cuts at prompts, or where a notice woke the model, in a stretch that is long and that no commit ends."""
+    prompts = [gap for gap in range(left, right) if steps[gap].prompt is not None]
+    is_long = left < right and steps[right - 1].end - steps[left].first > EVENTS and len(prompts) > PROMPTS
+    if not is_long or any(step.commits for step in steps[left:right]):
+        return []
+    gaps = [gap for gap in prompts if allowed[gap] and left + SHORTEST <= gap]
+    if not gaps:
+        return []
+    best = max(gaps, key=lambda gap: scores[gap] - BALANCE * abs(2 * gap - left - right) / (right - left))
+    return [
+        *_talk(steps, scores, allowed, left, best),
+        best,
+        *_talk(steps, scores, allowed, best, right),
+    ]
 
 
 def price(length: int) -> float:

@@ -1,7 +1,7 @@
 """From the events of a session to its outline: segments with title, status, summary and lines, by rules alone.
 
-Steps, a score for each gap between them, the best set of cuts, then words from facts and from what the model said.
-Pure: no Django, no model, no file. A session of 500 steps takes some hundredths of a second.
+Steps, a score for each gap between them, the best set of cuts, then sentences: each is a quote of the log or a fact that
+was counted in it, and knows which (docs/segments.md). Pure: no Django, no model, no file.
 """
 
 from __future__ import annotations
@@ -9,30 +9,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from transcripts.events import Event, Facts, Kind
+from transcripts.events import Event
 
 from .blanks import squeezed
 from .cut import cuts
 from .describe import described
-from .outline import HORIZON, OFFERED, CommitMade, FileWork, Line, Segment, Status, distinct_commits
+from .known import Log
+from .outline import HORIZON, CommitMade, FileWork, Line, Segment, Source, Status, distinct_commits
 from .score import gap_scores
-from .steps import Phase, Step, steps_of
+from .steps import Phase, Step
 
 __all__ = [
     "HORIZON",
-    "OFFERED",
     "CommitMade",
     "FileWork",
     "Line",
     "Phase",
     "Segment",
+    "Source",
     "Status",
     "distinct_commits",
     "segment",
 ]
 
 
-def segment(events: Sequence[Event], facts: Facts | None = None, settled: Sequence[Segment] = ()) -> list[Segment]:
+def segment(events: Sequence[Event], settled: Sequence[Segment] = ()) -> list[Segment]:
     """The segments of a session; each event is in exactly one of them, in order.
 
     ``settled``: what this function returned for a shorter copy of the same log. Those of its segments that it marked as
@@ -40,20 +41,18 @@ def segment(events: Sequence[Event], facts: Facts | None = None, settled: Sequen
     """
     if not events:
         return []
-    events = squeezed(events)
-    steps = steps_of(events)
-    kept = _kept(events, steps, settled)
-    start = next((i for i, step in enumerate(steps) if kept and step.first >= kept[-1].last), 0)
-    if kept and steps[-1].first < kept[-1].last:
+    log = Log(squeezed(events))
+    events, steps = log.events, log.steps
+    found = _kept(events, steps, settled)
+    start = next((i for i, step in enumerate(steps) if found and step.first >= found[-1].last), 0)
+    if found and steps[-1].first < found[-1].last:
         start = len(steps)
-    found = list(kept)
-    taken = {one.title.casefold() for one in kept}
-    calls = {event.call: event for event in events if event.kind is Kind.CALL and event.call}
-    borders = [start, *cuts(gap_scores(steps, start), _allowed(events, steps), start), len(steps)]
+    taken = {one.title.casefold() for one in found}
+    borders = [start, *cuts(steps, gap_scores(steps, start), _allowed(events, steps), start), len(steps)]
     for at, end in pairwise(borders):
         if at == end:
             continue
-        one = described(events, steps, at, end, calls, taken, facts.title if facts else "")
+        one = described(log, at, end, taken)
         one.settled = len(steps) - end >= HORIZON
         taken.add(one.title.casefold())
         found.append(one)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from transcripts.events import Event, Kind
+from transcripts.events import Event
 
 from .blanks import squeezed
 from .describe import described
+from .known import Log
 from .outline import Segment
 from .steps import steps_of
 
@@ -18,30 +19,27 @@ def describe(events: Sequence[Event], first: int, last: int, taken: Container[st
     Both must be borders of steps (``starts``). ``taken`` are titles, folded, that other segments have. Its lines are
     not set: they depend on what lies before.
     """
-    steps = steps_of(events)
-    at = next(number for number, step in enumerate(steps) if step.first + 1 >= first)
-    end = next((number for number, step in enumerate(steps) if step.first >= last), len(steps))
-    calls = {event.call: event for event in events if event.kind is Kind.CALL and event.call}
-    return described(events, steps, at, end, calls, taken)
+    log = Log(events)
+    at = next(number for number, step in enumerate(log.steps) if step.first + 1 >= first)
+    end = next((number for number, step in enumerate(log.steps) if step.first >= last), len(log.steps))
+    return described(log, at, end, taken)
 
 
-def described_again(events: Sequence[Event], segments: Sequence[Segment], name: str = "") -> list[Segment | None]:
+def described_again(events: Sequence[Event], segments: Sequence[Segment]) -> list[Segment | None]:
     """Each of these with the words that the rules of today make, between the same borders.
 
-    None where the events have no such borders (any more). ``name``: the program's own name for the session.
+    None where the events have no such borders (any more).
     """
-    events = squeezed(events)
-    steps = steps_of(events)
-    begin = {step.first + 1: number for number, step in enumerate(steps)}
-    end = {step.end: number + 1 for number, step in enumerate(steps)}
-    calls = {event.call: event for event in events if event.kind is Kind.CALL and event.call}
+    log = Log(squeezed(events))
+    begin = {step.first + 1: number for number, step in enumerate(log.steps)}
+    end = {step.end: number + 1 for number, step in enumerate(log.steps)}
     found: list[Segment | None] = []
     taken = set[str]()
     for one in segments:
         if one.first not in begin or one.last not in end or begin[one.first] >= end[one.last]:
             found.append(None)
             continue
-        made = described(events, steps, begin[one.first], end[one.last], calls, taken, name)
+        made = described(log, begin[one.first], end[one.last], taken)
         made.first_line, made.last_line, made.settled = one.first_line, one.last_line, one.settled
         taken.add(made.title.casefold())
         found.append(made)

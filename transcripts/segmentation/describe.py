@@ -2,56 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from typing import Final
 
-from transcripts.events import Event, Kind
+from transcripts.events import Kind
 
-from .decisions import decisions
-from .following import next_steps
-from .outline import HORIZON, Segment, Status
-from .questions import open_questions
-from .steps import Step
-from .summary import words_of
+from .known import Log, Work, is_in_the_middle, work_of
+from .outline import HORIZON, Line, Segment, Status
 from .titles import title_for
-from .work import Work, is_in_the_middle, work_of
+from .words import decisions_of, next_steps_of, outcome_of, questions_left, summary_of
 
 COMMIT: Final = 3  # edits that a commit is worth; 1, where it only ends what was done before
 
 
-def described(
-    events: Sequence[Event],
-    steps: Sequence[Step],
-    at: int,
-    end: int,
-    calls: dict[str, Event],
-    taken: Container[str],
-    name: str = "",
-) -> Segment:
-    """The segment of the steps ``at`` to ``end`` (not included); ``taken`` are titles, folded, that others have.
-
-    ``name``: the program's own name for the session, for a segment that is all of it.
-    """
-    own = steps[at:end]
+def described(log: Log, at: int, end: int, taken: Container[str]) -> Segment:
+    """The segment of the steps ``at`` to ``end`` (not included); ``taken`` are titles, folded, that others have."""
+    steps, is_last = log.steps, end == len(log.steps)
     beyond = steps[end : end + HORIZON]
-    work = work_of(events, own, calls, beyond[-1].end - 1 if beyond else 0)
-    before = next((step.text for step in reversed(steps[max(0, at - 3) : at]) if step.text), "")
-    following = steps[end].prompt if end < len(steps) else None
-    title = title_for(work, taken, name if at == 0 and end == len(steps) else "")
-    summary, outcome = words_of(work, title)
+    work = work_of(log, steps[at:end], beyond[-1].end - 1 if beyond else 0)
+    title, summary, outcome = title_for(work, taken), summary_of(work), outcome_of(work)
+    following = None if is_last else steps[end].prompt
     return Segment(
-        key=events[work.first].key,
+        key=log.events[work.first].key,
         first=work.first + 1,
         last=work.last + 1,
         first_line=0,
         last_line=0,
-        title=title,
-        status=status_of(work, is_last=end == len(steps)),
-        summary=summary,
-        outcome=outcome,
-        next_steps=next_steps(work, is_last=end == len(steps)) if end == len(steps) or following is not None else [],
-        key_decisions=decisions(work, before, title),
-        open_questions=open_questions(work, following),
+        title=title.text,
+        status=status_of(work, is_last=is_last),
+        summary="\n\n".join(" ".join(line.text for line in paragraph) for paragraph in summary),
+        outcome=Line(" ".join(line.text for line in outcome), outcome[0].event) if outcome else None,
+        sentences={"title": [title], "summary": [line for own in summary for line in own], "outcome": outcome},
+        next_steps=next_steps_of(work, following, is_last=is_last) if is_last or following is not None else [],
+        key_decisions=decisions_of(work),
+        open_questions=questions_left(work, is_last=is_last),
         started_at=work.started_at,
         ended_at=work.ended_at,
         phase=work.phase,
@@ -79,16 +63,17 @@ def status_of(work: Work, *, is_last: bool) -> Status:
 
 def _had_closed(work: Work) -> bool:
     """Was the turn over when somebody pressed Esc: the model's last words were whole, and no call was open?"""
-    for event in reversed(work.events[work.first : work.last + 1]):
-        if event.agent or event.kind in (Kind.SYSTEM, Kind.TITLE, Kind.INTERRUPTION):
+    for _, event in reversed(list(work.numbered())):
+        if event.kind in (Kind.SYSTEM, Kind.TITLE, Kind.INTERRUPTION):
             continue
-        return event.kind is Kind.ANSWER and event.text.rstrip(" \n)]*_`\"'”").endswith((".", "!", "?", "|"))
+        closed = event.text.rstrip(" \n)]*_`\"'”」』）")
+        return event.kind is Kind.ANSWER and closed.endswith((".", "!", "?", "|", "。", "！", "？"))
     return False
 
 
 def _broken_off(work: Work) -> bool:
     """Is the last thing an error of the service, with no word of the model after it?"""
-    for event in reversed(work.events[work.first : work.last + 1]):
+    for event in reversed(work.log.events[work.first : work.last + 1]):
         if event.kind is Kind.SYSTEM and event.is_error:
             return True
         if event.kind in (Kind.ANSWER, Kind.CALL, Kind.RESULT, Kind.PROMPT):

@@ -9,7 +9,6 @@ from typing import Final
 
 from transcripts.events import Event
 
-from .messages import subject_of
 from .shell import bare_command, is_running
 
 # git at the beginning of a part of a shell line, behind variables and one wrapper (rtk, time, sudo) at most
@@ -39,7 +38,9 @@ _NEW_BRANCH: Final = re.compile(r"^\s*\*\s*\[new branch\]\s+\S+\s+->\s+(\S+)", r
 _NOT_PUSHED: Final = re.compile(r"^\s*!\s*\[(?:remote )?rejected\]\s+(?:\S+\s+->\s+)?(\S+)(?:\s+->\s+(\S+))?", re.M)
 _REASON: Final = re.compile(r"^remote:\s*-\s*(\S.*?)\s*$|\[(?:remote )?rejected\][^\n]*\(([^)\n]{4,120})\)", re.M)
 REBASED: Final = re.compile(r"Successfully rebased and updated (?:refs/heads/)?([^\s.]\S*?)\.?(?:\s|$)")
-LONGEST: Final = 20_000  # characters of an output that are read
+LONGEST: Final = 20_000  # characters of an output, or of a command with a message, that are read
+_HEREDOC: Final = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?[^\n]*\n")
+_MESSAGE: Final = re.compile(r"(?:-[a-z]*m|--message)[ =]\s*(\"(?:[^\"\\]|\\.)*\"|'[^']*')", re.S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +108,14 @@ def _target(arguments: str) -> str:
     words = [word for word in arguments.split() if not word.startswith(("-", "2>", ">", "''"))]
     name = words[1].rsplit(":", 1)[-1].lstrip("+") if len(words) == 2 else ""
     return name.removeprefix("refs/heads/") if re.fullmatch(r"[\w./-]+", name) and name != "HEAD" else ""
+
+
+def subject_of(command: str) -> str:
+    """The first line of the message that a ``git commit`` is given; empty where the command does not hold it."""
+    command = command[max(0, command.find("commit")) : LONGEST]
+    if document := _HEREDOC.search(command):
+        message = command[document.end() :]
+    else:
+        message = quoted[1][1:-1] if (quoted := _MESSAGE.search(command)) else ""
+    subject = message.strip().partition("\n")[0]
+    return "" if "$(" in subject else re.sub(r"\\([`\"$])", r"\1", " ".join(subject.split())[:500])

@@ -16,52 +16,33 @@ from transcripts.paths import name_of
 
 from .steps import Step
 
-_WORD: Final = re.compile(r"[^\W\d_]{3,}")
+_WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_COMMON_WORDS: Final = (
-    "about above actually add added adding after again all already also and another any are aren because been "
-    "before being below"
-    " both but call called can case cases change changed changes check code correct could create created current "
-    "did didn"
-    " does doesn don done each else ensure existing file files find fix fixed first for found from function get "
-    "good had has"
-    " have here how into isn issue its just know let like line lines ll look looking looks make makes more most "
-    "much must need needs"
-    " new next not now okay one only other our out over please read really right run running same see set should "
-    "show since so"
-    " some still such sure take test tests than that the their them then there these they thing think this those "
-    "through too"
-    " two understand update updated use used user using very want was wasn way well were what when where whether "
-    "which while"
-    " who why will with won work working works would yes yet you your"
-)
-_COMMON: Final = frozenset(_COMMON_WORDS.split())
 TEXT: Final = 4000  # characters of a step that count; a pasted log says little more
 
 
 def terms(step: Step) -> Counter[str]:
     """The step's words: what was said, and the files that it touched, each file twice as heavy as a word."""
     said = f"{step.prompt.text[:TEXT] if step.prompt else ''} {step.text[:TEXT]}"
-    found = Counter(_stem(word) for word in words(said))
+    found = Counter(words(said))
     for path in step.read | step.aimed:
         name = name_of(path)
         found[f"/{name}"] += 2
-        found.update(_stem(word) for word in words(name))
+        found.update(words(name))
     for call in step.calls:
-        found.update(_stem(word) for word in words(str(call.data.get("description", ""))))
+        found.update(words(str(call.data.get("description", ""))))
     return found
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words that carry meaning; ``camelCase`` and ``snake_case`` names count by their parts."""
-    return [word for part in _WORD.findall(_HUMP.sub(" ", text)) if (word := part.lower()) not in _COMMON]
-
-
-def _stem(word: str) -> str:
-    for ending in ("ing", "ed", "es", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 4:
-            return word.removesuffix(ending)
-    return word
+    """Lower-case words; ``camelCase`` and ``snake_case`` names count by their parts, scripts without blanks by pairs."""
+    found: list[str] = []
+    for part in _WORD.findall(_HUMP.sub(" ", text)):
+        if part[0] < "\u2e80":
+            found.append(part.lower()) if len(part) > 2 else None
+        else:
+            found += [part[at : at + 2] for at in range(len(part) - 1)]
+    return found
 
 
 def weighed(steps: Sequence[Step]) -> list[dict[str, float]]:

@@ -1,0 +1,158 @@
+"""Quoting: whole sentences as they stand in a text, in any script.
+
+A text is blocks (paragraphs, list items, headings), a block is sentences. Only markup is taken off. Code, tables, what
+is quoted in turn, and what looks like the output of a program is not quoted at all.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+TEXT: Final = 20_000  # characters of a text that are read
+WRAPPED: Final = 50  # columns from which on a line that ends without a stop may go on in the next one
+PROSE: Final = 0.66  # share of letters of what is prose and no output
+CUT: Final = " …"  # behind a quote whose paragraph goes on
+_MARK: Final = re.compile(r"(#{1,6})\s+|(?:[-*+•]|\d{1,3}[.)])\s+(?:\[([ xX])\]\s+)?")
+_LINK: Final = re.compile(r"!?\[([^\[\]\n]{1,300})\]\([^()\s]{1,600}\)")
+_STRONG: Final = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*`\n]{1,400}?)(?<=[^\s*])\1(?![\w*])")
+_END: Final = re.compile(r"[.!?…]+[\"'”’»)\]*]*(?=\s|$)|[。！？｡؟।॥።։۔]+[」』）”’\"'\])]*")
+_ABBREVIATED: Final = re.compile(r"(?:^|[\s(])(?:\w|\w{1,3}(?:\.\w{1,3})+|\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    sentences: tuple[str, ...]  # each is followed by the next one in the text, with a blank between them or without
+    text: str  # all of it
+    level: int = 0  # of a heading
+    is_item: bool = False
+    is_open: bool = False  # an item with an empty box
+
+    @property
+    def is_prose(self) -> bool:
+        return not self.level and not self.is_item
+
+
+def weight(text: str) -> float:
+    """How much a text says, in words; in scripts without blanks two signs count as one."""
+    wide = sum(1 for sign in text if sign >= "\u2e80")
+    return wide / 2 + sum(1 for word in text.split() if word[0] < "\u2e80" and any(map(str.isalnum, word)))
+
+
+@lru_cache(maxsize=1024)
+def blocks(text: str) -> tuple[Block, ...]:
+    """The blocks of a text that can be quoted, in order."""
+    found: list[Block] = []
+    lines: list[str] = []
+    mark: re.Match[str] | None = None
+    fence = ""
+
+    def close() -> None:
+        nonlocal lines, mark
+        said = unmarked(" ".join(lines))
+        if said and (mark is not None or _is_prose(said)):
+            level = len(mark[1] or "") if mark else 0
+            parts = (said,) if level else tuple(sentences(said))
+            found.append(Block(parts, said, level, mark is not None and not level, bool(mark and mark[2] == " ")))
+        lines, mark = [], None
+
+    for raw in text[:TEXT].split("\n"):
+        line = raw.strip()
+        if line.startswith(("```", "~~~")):
+            close()
+            fence = "" if fence else line[:3]
+        elif fence or not line or line[0] in "|><" or not any(map(str.isalnum, line)):
+            close()
+        elif begun := _MARK.match(line):
+            close()
+            lines, mark = [line[begun.end() :]], begun
+            if begun[1]:
+                close()
+        else:
+            if lines and not _goes_on(lines[-1]):
+                close()
+            lines.append(line)
+    close()
+    return tuple(found)
+
+
+def _goes_on(line: str) -> bool:
+    """May the sentence of this line go on in the next one? Short lines without a stop are lines of a list."""
+    return _END.search(line[-3:]) is not None or len(line) + sum(1 for sign in line if sign >= "\u2e80") >= WRAPPED
+
+
+def _is_prose(text: str) -> bool:
+    signs = [sign for sign in text if not sign.isspace()]
+    return sum(1 for sign in signs if sign.isalpha()) >= PROSE * len(signs)
+
+
+def unmarked(text: str) -> str:
+    """Without the marks of Markdown for strong words and links; blanks in a row are one. Backticks stay."""
+    parts = " ".join(text.split()).split("`")
+    for at in range(0, len(parts), 2):
+        parts[at] = _STRONG.sub(r"\2", _LINK.sub(r"\1", parts[at]))
+    return "`".join(parts).strip()
+
+
+def sentences(text: str) -> list[str]:
+    """A paragraph's sentences, whole; joined they are the paragraph again, but for blanks between them."""
+    found: list[str] = []
+    begin = ticks = at = 0
+    for end in _END.finditer(text):
+        ticks, at = ticks + text.count("`", at, end.start()), end.start()
+        following = text[end.end() : end.end() + 2].strip()
+        is_wide = end[0][0] >= "\u0590" and end[0][0] != "…"
+        goes_on = following[:1].islower() or (end[0][0] == "." and _ABBREVIATED.search(text[max(0, at - 12) : at]))
+        if ticks % 2 or (goes_on and not is_wide):
+            continue
+        found.append(text[begin : end.end()].strip())
+        begin = end.end()
+    rest = text[begin:].strip()
+    return [*found, rest] if rest else found
+
+
+def is_question(sentence: str) -> bool:
+    return sentence.rstrip("\"'”’»)]*」』）` ").endswith(("?", "？", "؟"))
+
+
+def is_lead(sentence: str) -> bool:
+    """Does it only lead to what is left out behind it: a list, code, a table?"""
+    return sentence.rstrip("*_ ").endswith((":", "："))
+
+
+def quoted(text: str, limit: int, paragraphs: int = 1, *, items: bool = False) -> list[str]:
+    """The first sentences of a text, ``limit`` characters or a little more, a string for each paragraph.
+
+    A paragraph that goes on behind them ends with CUT. Without ``items`` only prose is quoted, where there is any.
+    """
+    own = blocks(text)
+    prose = [block for block in own if block.is_prose] or [block for block in own if not block.level]
+    found: list[str] = []
+    left = limit
+    for block in prose if not items else [block for block in own if not block.level]:
+        taken: list[str] = []
+        for sentence in block.sentences:
+            if len(sentence) > max(left, limit // 2 if not (found or taken) else 0):
+                break
+            taken.append(sentence)
+            left -= len(sentence)
+        while taken and is_lead(taken[-1]) and len(taken) == len(block.sentences):
+            taken.pop()
+            break
+        if taken:
+            whole = joined(block.text, taken)
+            found.append(whole if len(taken) == len(block.sentences) else whole + CUT)
+        if len(found) == paragraphs or left <= 0 or (found and len(taken) < len(block.sentences)):
+            break
+    return found
+
+
+def joined(text: str, taken: list[str]) -> str:
+    """Sentences that follow one another in a text, as they stand there."""
+    begin = text.find(taken[0])
+    end = begin
+    for sentence in taken:
+        end = text.find(sentence, end) + len(sentence)
+    return text[begin:end]

@@ -1,0 +1,208 @@
+"""The fields of a segment: quotes and facts, each with its event and its reason. Nothing is reworded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from transcripts.events import Event, Kind
+
+from . import text
+from .known import ENDS, Work, deeds, published
+from .outline import Line, Source
+from .people import (
+    ASKING,
+    answers_to,
+    is_persons,
+    is_refusal,
+    questions_of,
+    said_meanwhile,
+    said_with_refusal,
+)
+from .steps import Phase, Step
+from .templates import fact
+from .titles import plans
+
+WHY: Final = 240  # characters of a quote: why it was done
+OUTCOME: Final = 420  # ... what came of it
+RULING: Final = 240  # ... what a person said on the way
+MEANWHILE: Final = 3  # quotes of people in a summary
+LINES: Final = 6  # of a field
+ACKNOWLEDGED: Final = 4.5  # words; what is shorter says yes, thanks, go on
+CALL: Final = 100  # characters of a command that is named
+
+
+def summary_of(work: Work) -> list[list[Line]]:
+    """Why, what was done, what people said meanwhile; a list of sentences for each paragraph."""
+    rulings = {line.event for line in _rulings(work)}
+    later = (line for line in _said_later(work) if line.event not in rulings)
+    return [own for own in (_why(work), deeds(work), list(later)[:MEANWHILE]) if own]
+
+
+def outcome_of(work: Work) -> list[Line]:
+    """The first sentences of the last answer, then what was committed, checked and published."""
+    found: list[Line] = []
+    for step in reversed(work.steps):
+        if step.answer and (said := text.quoted(step.text, OUTCOME, 3)):
+            found = [Line(each, step.answer, Source.QUOTE, "the last answer") for each in said]
+            break
+    facts = published(work)
+    for check in [work.failing] if work.failing else work.standing[-1:]:
+        template = "persons check" if check.by_person else "check"
+        facts.append(fact(template, check.event, name=check.name, end=ENDS[check.passed]))
+    return [*found, *sorted(facts, key=lambda line: line.event)]
+
+
+def decisions_of(work: Work) -> list[Line]:
+    """Answers to the program's questions, accepted plans, refusals with words, and what people ruled on the way."""
+    found = [*_answers(work), *_plans(work), *_refusals(work), *_rulings(work)]
+    return sorted(found, key=lambda line: line.event)[:LINES]
+
+
+def next_steps_of(work: Work, following: Event | None, *, is_last: bool) -> list[Line]:
+    """What is left: the open items of lists, a failing check, a rejected push, an offer that nobody took up."""
+    found: list[Line] = []
+    last = next((step for step in reversed(work.steps) if step.answer), None)
+    for block in text.blocks(last.text) if last else ():
+        if block.is_open and last:
+            found.append(Line(block.text, last.answer, Source.QUOTE, "an open item of the last answer"))
+    if is_last or work.todos != _todos_after(work):
+        for todo in work.open_todos:
+            found.append(Line(" ".join(todo.text.split()), work.todos_event, Source.QUOTE, "open on the agent's list"))
+    if check := work.failing:
+        found.append(fact("failing", check.event, What=check.what.capitalize(), name=check.name))
+    if work.push and not work.push.went_through:
+        push = work.push
+        name = "push again" if push.why and push.branch else "rejected" if push.branch else "rejected somewhere"
+        found.append(fact(name, push.event, branch=push.branch, why=push.why))
+    if not is_last and last and _went_past(work, following) and (offer := _last_question(last)):
+        found.append(Line(offer, last.answer, Source.QUOTE, "what was offered last"))
+    return found[:LINES]
+
+
+def questions_left(work: Work, *, is_last: bool) -> list[Line]:
+    """Questions of the program's own tool that nobody answered; the last one of the last answer, where the log ends."""
+    found: list[Line] = []
+    results = {event.call: event for _, event in work.numbered() if event.kind is Kind.RESULT}
+    for number, event in work.numbered():
+        if event.kind is not Kind.CALL or event.tool not in ASKING:
+            continue
+        result = results.get(event.call)
+        answered = answers_to(event, result) if result else {}
+        if result is None and not is_last:
+            continue
+        for question in questions_of(event):
+            if question not in answered and not _was_answered_later(work, number):
+                found.append(Line(" ".join(question.split()), number, Source.QUOTE, "asked with the program's form"))
+    last = work.steps[-1]
+    if is_last and last.answer and not last.calls and (asked := _last_question(last)):
+        found.append(Line(asked, last.answer, Source.QUOTE, "asked last"))
+    return found[:LINES]
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+def _why(work: Work) -> list[Line]:
+    """The plan's own reason, or the prompt that began it."""
+    for number, event in work.numbered():
+        if event.kind is Kind.PROMPT and is_persons(event, work.log.by_model) and not event.data.get("brief"):
+            said = text.quoted(event.text, WHY)
+            return [Line(each, number, Source.QUOTE, "why: the prompt that began it") for each in said]
+        if event.kind in (Kind.ANSWER, Kind.CALL):
+            break
+    return []
+
+
+def _said_later(work: Work) -> Iterator[Line]:
+    """What people said after the first answer, but for acknowledgements."""
+    has_begun = False
+    for number, event in work.numbered():
+        is_typed = is_persons(event, work.log.by_model)
+        is_queued = event.kind is Kind.SYSTEM and said_meanwhile(work.log.events, number - 1, work.log.by_model)
+        if has_begun and (is_typed or is_queued) and text.weight(event.text) >= ACKNOWLEDGED:
+            for each in text.quoted(event.text, RULING, items=True):
+                reason = "typed while the model worked" if is_queued else "a person's words on the way"
+                yield Line(each, number, Source.QUOTE, reason)
+        has_begun |= event.kind in (Kind.ANSWER, Kind.CALL)
+
+
+def _rulings(work: Work) -> list[Line]:
+    """What people said later that asks nothing and was acted on: the turn after it changed something."""
+    turns = {step.first + 1: _turn(work, at) for at, step in enumerate(work.steps) if step.prompt is not None}
+    found = []
+    for line in _said_later(work):
+        begun = max((first for first in turns if first <= line.event), default=0)
+        turn = turns.get(begun, [])
+        is_asked = any(map(text.is_question, text.sentences(line.text.removesuffix(text.CUT))))
+        if not is_asked and (not work.changed or any(step.aimed for step in turn)) and _did_more_than_git(turn):
+            found.append(line)
+    return found
+
+
+def _turn(work: Work, at: int) -> list[Step]:
+    found = [work.steps[at]]
+    for step in work.steps[at + 1 :]:
+        if step.prompt is not None:
+            break
+        found.append(step)
+    return found
+
+
+def _did_more_than_git(turn: list[Step]) -> bool:
+    return any(step.calls and step.phase is not Phase.VCS for step in turn)
+
+
+def _answers(work: Work) -> Iterator[Line]:
+    for number, event in work.numbered():
+        call = work.log.calls.get(event.call) if event.kind is Kind.RESULT and event.tool in ASKING else None
+        for question, answer in answers_to(call, event).items() if call else ():
+            said = " ".join(question.split()), " ".join(answer.split())
+            yield fact("answered", number, question=said[0], answer=said[1])
+
+
+def _plans(work: Work) -> Iterator[Line]:
+    named = dict(plans(work))
+    for number, event in work.numbered():
+        if event.plan_accepted and event.kind is Kind.RESULT:
+            call = next((at for at, one in work.numbered() if one is work.log.calls.get(event.call)), 0)
+            name = named.get(call, "")
+            yield fact("plan", call, heading=name) if name else fact("plan without a name", number)
+        elif event.plan_accepted:
+            name = named.get(number, "")
+            yield fact("plan", number, heading=name) if name else fact("plan without a name", number)
+
+
+def _refusals(work: Work) -> Iterator[Line]:
+    for number, event in work.numbered():
+        said = " ".join(said_with_refusal(event).split()) if is_refusal(event) else ""
+        call = work.log.calls.get(event.call)
+        if said and call and (words := text.quoted(said, RULING, items=True) or [said[:RULING]]):
+            command = call.command.strip()
+            named = f"`{command}`" if command and len(command) <= CALL and "\n" not in command else f"a call of {call.tool}"
+            yield fact("refusal", number, call=named, words=words[0])
+
+
+def _todos_after(work: Work) -> object:
+    """The list as it stood when the work after this one first touched it: what went on there is not left."""
+    for event in work.log.events[work.last + 1 :]:
+        if event.todos:
+            return work.todos
+    return None
+
+
+def _last_question(step: Step) -> str:
+    own = [sentence for block in text.blocks(step.text) for sentence in block.sentences]
+    return own[-1] if own and text.is_question(own[-1]) else ""
+
+
+def _went_past(work: Work, following: Event | None) -> bool:
+    """Did people go on to something else, instead of saying yes or no?"""
+    if following is None or not is_persons(following, work.log.by_model):
+        return False
+    return text.weight(following.text) >= 2 * ACKNOWLEDGED
+
+
+def _was_answered_later(work: Work, number: int) -> bool:
+    """A person who would not answer in the form may have done so in a prompt."""
+    return any(at > number and is_persons(event, work.log.by_model) for at, event in work.numbered())
