@@ -14,7 +14,6 @@ from tests.transcripts.building import TOPICS, Log, piece
 from transcripts.events import Event, Kind, Touch, Verb
 from transcripts.segmentation import Segment, Status, segment
 from transcripts.segmentation.cut import LONG, best_cuts, price
-from transcripts.segmentation.score import gap_scores
 from transcripts.segmentation.steps import MAX_CALLS, Phase, steps_of
 
 

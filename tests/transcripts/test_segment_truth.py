@@ -120,7 +120,6 @@ class Recount:
         getattr(self, "_" + line.reason.replace(" ", "_"), self._shown)(line, event, values)
 
     def _named(self, values: dict[str, str], paths: set[str], least: int = 0) -> None:
-        said, _, more = values["files"].partition(" more")[0].rpartition(" and ")
         named = re.split(r", | and ", values["files"].removesuffix(" more"))
         names = {re.split(r"[\\/]", path.rstrip("/"))[-1] for path in paths}
         assert all(name in names or name.isdecimal() for name in named), (named, names)
@@ -272,8 +271,12 @@ def made_up() -> Log:
     log = Log()
     for topic in TOPICS:
         piece(log, topic)
-    log.ask("Now **all** of it: `map.py` first. No more questions!").say("Right.\n\n1. [ ] One.\n2. Two.").edit("x/map.py")
-    log.run("pytest -q", code=1, result="1 failed").run("git commit --amend -m 'No ships'", result="[main 9999999] No ships")
+    log.ask("Now **all** of it: `map.py` first. No more questions!").say("Right.\n\n1. [ ] One.\n2. Two.").edit(
+        "x/map.py"
+    )
+    log.run("pytest -q", code=1, result="1 failed").run(
+        "git commit --amend -m 'No ships'", result="[main 9999999] No ships"
+    )
     return log.questions('What of "it"?', 'All, "it" too').say("Is that so? Yes. Is it?")
 
 

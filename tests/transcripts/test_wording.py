@@ -693,7 +693,7 @@ def by_tens(carries_on: bool) -> Callable[[dict[str, Any]], Any]:
     return script
 
 
-@pytest.mark.parametrize("tokens", [400, 40])  # several rounds a part; less than one
+@pytest.mark.parametrize("tokens", [300, 40])  # several rounds a part; less than one
 @pytest.mark.parametrize("carries_on", [True, False])
 def test_a_long_session_is_asked_about_in_parts(fake, monkeypatch, carries_on, tokens):
     monkeypatch.setattr(asking, "PART_TOKENS", tokens)

@@ -5,7 +5,6 @@ A database that was made by them knows itself to be here already (``replaces``).
 
 import django.core.serializers.json
 import django.db.models.deletion
-import transcripts.rules
 from django.db import migrations, models
 
 
@@ -130,7 +129,7 @@ class Migration(migrations.Migration):
                 ('owned_at', models.DateTimeField(blank=True, help_text='when its owner was last looked for', null=True)),
                 ('outlined', models.PositiveIntegerField(default=0, help_text='events of the main log that the outline covers')),
                 ('outlined_at', models.DateTimeField(blank=True, null=True)),
-                ('rules', models.PositiveIntegerField(default=transcripts.rules.rules_of_today, help_text='by which its segments were worded')),
+                ('rules', models.PositiveIntegerField(default=0, help_text='by which its segments were worded')),
                 ('outline_revision', models.PositiveIntegerField(default=0, help_text='rises with every change of the outline')),
                 ('reviewed_at', models.DateTimeField(blank=True, null=True)),
                 ('brief', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='agent_sessions', to='briefs.brief')),

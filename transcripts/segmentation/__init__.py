@@ -1,7 +1,7 @@
 """From the events of a session to its outline: segments with title, status, summary and lines, by rules alone.
 
-Steps, a score for each gap between them, the best set of cuts, then sentences: each is a quote of the log or a fact that
-was counted in it, and knows which (docs/segments.md). Pure: no Django, no model, no file.
+Steps, a score for each gap between them, the best set of cuts, then sentences: each is a quote of the log or a fact
+that was counted in it, and knows which (docs/segments.md). Pure: no Django, no model, no file.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ LENGTH: Final = 4.0  # ... so much times ln(steps / LONG) squared
 REACH: Final = 400  # steps; no segment is longer while there is a gap to cut at
 EVENTS: Final = 100  # of a stretch without a commit, which with ...
 PROMPTS: Final = 3  # ... more prompts than these does not stay whole
-BALANCE: Final = 3.0  # what a cut there loses at the very edge of the stretch
+BALANCE: Final = 2.5  # what a cut there loses at the very edge of the stretch
 LEAST: Final = 1.0  # a gap that scores lower is no candidate
 
 

@@ -35,11 +35,11 @@ def terms(step: Step) -> Counter[str]:
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words; ``camelCase`` and ``snake_case`` names count by their parts, scripts without blanks by pairs."""
+    """Lower-case words; ``camelCase`` and ``snake_case`` names by their parts, scripts without blanks by pairs."""
     found: list[str] = []
     for part in _WORD.findall(_HUMP.sub(" ", text)):
         if part[0] < "\u2e80":
-            found.append(part.lower()) if len(part) > 2 else None
+            found += [part.lower()] if len(part) > 2 else []
         else:
             found += [part[at : at + 2] for at in range(len(part) - 1)]
     return found

@@ -32,7 +32,7 @@ class Features(NamedTuple):
     pause: float  # log of the minutes since the last sign, 3 at most
 
 
-WEIGHTS: Final = Features(2.2, -0.6, 0.7, 2.6, 0.5, 0.5, -0.2, 2.5, 2.4, -2.3, 0.4)
+WEIGHTS: Final = Features(1.9, -0.3, 0.7, 2.4, 0.7, 0.4, -1.0, 3.3, 2.4, -2.2, 0.5)
 WINDOWS: Final = (4, 8)  # steps on each side whose words are compared
 SETTLING: Final = 2  # steps after a commit that may still belong to it: the push, the closing words
 TOLD: Final = 12  # words of a prompt that says what is to be done
@@ -59,7 +59,7 @@ def features(steps: Sequence[Step], start: int = 0) -> dict[int, Features]:
         depth = sum(values[gap - context] for values in dips) / len(dips)
         at_prompt = turns.features(gap, similarity) if steps[gap].prompt is not None else _NO_PROMPT
         commit, pause = float(turns.closes_commit(gap)), _pause(steps[gap - 1], steps[gap])
-        found[gap] = Features(*at_prompt, commit, depth, similarity, pause)
+        found[gap] = Features._make([*at_prompt, commit, depth, similarity, pause])
     return found
 
 

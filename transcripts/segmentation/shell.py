@@ -25,8 +25,8 @@ _APART: Final = re.compile(r"&&|\|\||[;|\n]")
 _REDIRECTED: Final = re.compile(r"\d?>(?:&\d|>?\s*\S+)")
 _LETTERS: Final = re.compile(r"[a-z]+")
 _OUTPUT: Final = {name: re.compile(pattern, re.M) for name, pattern in DATA["output"].items()}
-_PROGRAMS: Final = {name: kind for kind, names in DATA["programs"].items() for name in names}
-_WORDS: Final = {name: kind for kind, names in DATA["words"].items() for name in names}
+_PROGRAMS: Final[dict[str, str]] = {name: kind for kind, names in DATA["programs"].items() for name in names}
+_WORDS: Final[dict[str, str]] = {name: kind for kind, names in DATA["words"].items() for name in names}
 _RUNNERS: Final = frozenset(DATA["runners"]["names"])
 _WRAPPERS: Final = frozenset(DATA["wrappers"]["names"])
 

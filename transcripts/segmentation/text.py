@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+QUESTIONS: Final = ("?", "？", "؟")
 TEXT: Final = 20_000  # characters of a text that are read
 WRAPPED: Final = 50  # columns from which on a line that ends without a stop may go on in the next one
 PROSE: Final = 0.66  # share of letters of what is prose and no output
+LITTLE: Final = 3  # a third of the characters that may be quoted: until then a long sentence may go beyond them
+SAYS: Final = 6.0  # words from which on a quote says something
+PASTED: Final = 6  # lines of a prompt from which on it may hold pasted output
 CUT: Final = " …"  # behind a quote whose paragraph goes on
 _MARK: Final = re.compile(r"(#{1,6})\s+|(?:[-*+•]|\d{1,3}[.)])\s+(?:\[([ xX])\]\s+)?")
 _LINK: Final = re.compile(r"!?\[([^\[\]\n]{1,300})\]\([^()\s]{1,600}\)")
@@ -39,6 +43,27 @@ def weight(text: str) -> float:
     """How much a text says, in words; in scripts without blanks two signs count as one."""
     wide = sum(1 for sign in text if sign >= "\u2e80")
     return wide / 2 + sum(1 for word in text.split() if word[0] < "\u2e80" and any(map(str.isalnum, word)))
+
+
+def width(text: str) -> int:
+    """Columns of a text: signs of scripts without blanks take two."""
+    return len(text) + sum(1 for sign in text if sign >= "\u2e80")
+
+
+def own_words(text: str) -> str:
+    """What a person wrote around a pasted output: its first and its last paragraph, where they end as sentences do.
+
+    Output has many lines, and few of them end with a stop. A text that holds none is given back whole.
+    """
+    lines = [line.strip() for line in text[:TEXT].split("\n") if line.strip()]
+    if len(lines) < PASTED or sum(map(_stops, lines)) > len(lines) / 3 or any(map(_MARK.match, lines[:PASTED])):
+        return text
+    own = [line for line in (lines[0], lines[-1]) if _stops(line) and _is_prose(line) and weight(line) >= SAYS - 2]
+    return "\n\n".join(dict.fromkeys(own))
+
+
+def _stops(line: str) -> bool:
+    return _END.search(line[-3:]) is not None or is_lead(line)
 
 
 @lru_cache(maxsize=1024)
@@ -80,7 +105,7 @@ def blocks(text: str) -> tuple[Block, ...]:
 
 def _goes_on(line: str) -> bool:
     """May the sentence of this line go on in the next one? Short lines without a stop are lines of a list."""
-    return _END.search(line[-3:]) is not None or len(line) + sum(1 for sign in line if sign >= "\u2e80") >= WRAPPED
+    return _END.search(line[-3:]) is not None or width(line) >= WRAPPED
 
 
 def _is_prose(text: str) -> bool:
@@ -114,7 +139,7 @@ def sentences(text: str) -> list[str]:
 
 
 def is_question(sentence: str) -> bool:
-    return sentence.rstrip("\"'”’»)]*」』）` ").endswith(("?", "？", "؟"))
+    return sentence.rstrip("\"'”’»)]*」』）` ").endswith(QUESTIONS)
 
 
 def is_lead(sentence: str) -> bool:
@@ -123,28 +148,27 @@ def is_lead(sentence: str) -> bool:
 
 
 def quoted(text: str, limit: int, paragraphs: int = 1, *, items: bool = False) -> list[str]:
-    """The first sentences of a text, ``limit`` characters or a little more, a string for each paragraph.
+    """The first sentences of a text, about ``limit`` characters, a string for each paragraph.
 
-    A paragraph that goes on behind them ends with CUT. Without ``items`` only prose is quoted, where there is any.
+    A paragraph that goes on behind them ends with CUT. Only prose is quoted where there is any, unless ``items``. More
+    paragraphs are taken than asked for while what was taken says next to nothing: "Done!".
     """
-    own = blocks(text)
-    prose = [block for block in own if block.is_prose] or [block for block in own if not block.level]
+    own = [block for block in blocks(text) if not block.level]
     found: list[str] = []
     left = limit
-    for block in prose if not items else [block for block in own if not block.level]:
+    for block in own if items else [block for block in own if block.is_prose] or own:
         taken: list[str] = []
         for sentence in block.sentences:
-            if len(sentence) > max(left, limit // 2 if not (found or taken) else 0):
+            if width(sentence) > (left if limit - left > limit // LITTLE else limit):
                 break
             taken.append(sentence)
-            left -= len(sentence)
-        while taken and is_lead(taken[-1]) and len(taken) == len(block.sentences):
+            left -= width(sentence)
+        is_cut = len(taken) < len(block.sentences)
+        if taken and is_lead(taken[-1]):
             taken.pop()
-            break
         if taken:
-            whole = joined(block.text, taken)
-            found.append(whole if len(taken) == len(block.sentences) else whole + CUT)
-        if len(found) == paragraphs or left <= 0 or (found and len(taken) < len(block.sentences)):
+            found.append(joined(block.text, taken) + (CUT if len(taken) < len(block.sentences) else ""))
+        if left <= 0 or (is_cut and found) or (len(found) >= paragraphs and weight(" ".join(found)) >= SAYS):
             break
     return found
 

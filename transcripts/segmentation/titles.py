@@ -27,16 +27,19 @@ DEEDS: Final = {Verb.WRITTEN: "Write", Verb.EDITED: "Edit", Verb.DELETED: "Delet
 
 def title_for(work: Work, taken: Container[str]) -> Line:
     """The title of a segment; ``taken``: titles, folded, that others have."""
-    found = [line for line in _candidates(work) if line.text.casefold() not in taken]
-    found = [line for line in found if text.weight(line.text) >= FEWEST and not text.is_lead(line.text)]
-    short = [line for line in found if len(line.text) <= TITLE]
     done = _done(work)
+    found = [line for line in _candidates(work) if line.text.casefold() not in taken]
+    found = [line for line in found if text.weight(line.text) >= FEWEST]
+    short = [line for line in found if text.width(line.text) <= TITLE]
     fitting = [line for line in short if line.reason in NAMED or _shares(line.text, done)]
-    for line in [*fitting, *short, *found]:
+    whole = [line for line in found if not text.is_lead(line.text)]
+    by_people = [[line for line in lines if line.reason != MODEL] for lines in (fitting, whole)]
+    for line in [*by_people[0], *sorted(by_people[1], key=lambda line: line not in short), *fitting, *found]:
         return line
     return _by_files(work, taken)
 
 
+MODEL: Final = "what the model said first"
 NAMED: Final = ("the brief's title", "the program's own title", "the plan's heading")
 
 
@@ -56,23 +59,23 @@ def _candidates(work: Work) -> Iterator[Line]:
         yield Line(heading, at, Source.QUOTE, NAMED[2])
     for at, event in work.numbered():
         if event is typed:
-            yield from _said(event.text, at, "the prompt that began it", OPENING)
+            yield from _said(text.own_words(event.text), at, "the prompt that began it", OPENING)
     for commit in sorted(work.commits, key=lambda commit: -len(commit.subject)):
         yield Line(commit.subject, commit.event, Source.QUOTE, "the commit that it led to")
     for at, event in work.numbered():
         if event is not typed and is_persons(event, work.log.by_model):
-            yield from _said(event.text, at, "a later prompt", OPENING)
+            yield from _said(text.own_words(event.text), at, "a later prompt", OPENING)
     for todo in work.todos:
         yield Line(todo.text, work.todos_event, Source.QUOTE, "the agent's list")
     for step in work.steps:
         if step.answer:
-            yield from _said(step.text, step.answer, "what the model said first", 2)
+            yield from _said(step.text, step.answer, MODEL, 2)
 
 
 def _said(said: str, number: int, reason: str, most: int) -> Iterator[Line]:
     own = [sentence for block in text.blocks(said) for sentence in block.sentences][:most]
     for sentence in own:
-        if len(sentence) <= LONGEST:
+        if text.width(sentence) <= LONGEST:
             yield Line(sentence, number, Source.QUOTE, reason)
 
 

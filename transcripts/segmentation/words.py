@@ -107,7 +107,7 @@ def _why(work: Work) -> list[Line]:
     """The plan's own reason, or the prompt that began it."""
     for number, event in work.numbered():
         if event.kind is Kind.PROMPT and is_persons(event, work.log.by_model) and not event.data.get("brief"):
-            said = text.quoted(event.text, WHY)
+            said = text.quoted(text.own_words(event.text), WHY)
             return [Line(each, number, Source.QUOTE, "why: the prompt that began it") for each in said]
         if event.kind in (Kind.ANSWER, Kind.CALL):
             break
@@ -121,7 +121,7 @@ def _said_later(work: Work) -> Iterator[Line]:
         is_typed = is_persons(event, work.log.by_model)
         is_queued = event.kind is Kind.SYSTEM and said_meanwhile(work.log.events, number - 1, work.log.by_model)
         if has_begun and (is_typed or is_queued) and text.weight(event.text) >= ACKNOWLEDGED:
-            for each in text.quoted(event.text, RULING, items=True):
+            for each in text.quoted(text.own_words(event.text), RULING, items=True):
                 reason = "typed while the model worked" if is_queued else "a person's words on the way"
                 yield Line(each, number, Source.QUOTE, reason)
         has_begun |= event.kind in (Kind.ANSWER, Kind.CALL)
@@ -135,7 +135,8 @@ def _rulings(work: Work) -> list[Line]:
         begun = max((first for first in turns if first <= line.event), default=0)
         turn = turns.get(begun, [])
         is_asked = any(map(text.is_question, text.sentences(line.text.removesuffix(text.CUT))))
-        if not is_asked and (not work.changed or any(step.aimed for step in turn)) and _did_more_than_git(turn):
+        is_talk = not work.changed and work.log.marks_questions
+        if not is_asked and (is_talk or any(step.aimed for step in turn)) and _did_more_than_git(turn):
             found.append(line)
     return found
 
@@ -177,9 +178,11 @@ def _refusals(work: Work) -> Iterator[Line]:
     for number, event in work.numbered():
         said = " ".join(said_with_refusal(event).split()) if is_refusal(event) else ""
         call = work.log.calls.get(event.call)
-        if said and call and (words := text.quoted(said, RULING, items=True) or [said[:RULING]]):
+        words = text.quoted(said, RULING, items=True) or ([said] if len(said) <= RULING else [])
+        if said and call and words:
             command = call.command.strip()
-            named = f"`{command}`" if command and len(command) <= CALL and "\n" not in command else f"a call of {call.tool}"
+            is_short = command and len(command) <= CALL and "\n" not in command
+            named = f"`{command}`" if is_short else f"a call of {call.tool}"
             yield fact("refusal", number, call=named, words=words[0])
 
 

@@ -24,13 +24,13 @@ from briefs.models import Project
 from briefs.services import recall, references
 from briefs.views.door import Request, show
 from core.format import lasted
-from flower import markdown
+from flower import llm, markdown
 from transcripts import costs, liveness, naming, paging, paths
 from transcripts.blocks import index_of
 from transcripts.events import Verb
 from transcripts.models import Block, Segment, SegmentComment, SegmentUse, Session
 from transcripts.models.outline import EDITABLE, LINES
-from transcripts.segmentation import CommitMade, distinct_commits
+from transcripts.segmentation import CommitMade, Source, distinct_commits
 from transcripts.services import access, aside, outlines, rewording
 from transcripts.views import standing, timeline
 from transcripts.views.standing import Reason
@@ -70,10 +70,29 @@ class Said:
     text: str
     event: int | None
     made: Made | None = None
+    source: str = ""  # quote, fact, model, person; empty of what older rules wrote
+    reason: str = ""
 
     @property
     def html(self) -> SafeString:
         return inline(self.text)
+
+    @property
+    def says(self) -> str:
+        """What a reader is told of where it is from."""
+        if self.source == Source.QUOTE:
+            return f"Quoted from event {self.event}: {self.reason}"
+        if self.source == Source.FACT:
+            return f"Counted from the events; the last is {self.event}"
+        return f"Read in event {self.event}"
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Sentences of one source that stand together."""
+
+    source: str
+    lines: list[Said]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +172,37 @@ class Row:
     def revision(self) -> int:
         """Of what is shown: it changes too when the session ends."""
         return 2 * self.segment.revision + standing.is_left(self.segment, self.is_live)
+
+    @property
+    def why_title(self) -> Said | None:
+        """Where the title that was made is from; None where a person or a model wrote it."""
+        own = [] if "title" in self.segment.edits else self._sentences("title")
+        return own[0] if own and own[0].text == self.segment.title else None
+
+    @property
+    def paragraphs(self) -> list[Paragraph]:
+        """The summary in its sentences; none where a person or a model wrote it, or older rules."""
+        found: list[Paragraph] = []
+        for line in [] if "summary" in self.segment.edits else self._sentences("summary"):
+            if found and found[-1].source == line.source:
+                found[-1].lines.append(line)
+            else:
+                found.append(Paragraph(line.source, [line]))
+        return found
+
+    @property
+    def has_quotes(self) -> bool:
+        """Does any sentence of it stand in somebody's words: the log's, a model's, a person's?"""
+        if self.segment.edits or self.segment.how == Segment.How.MODEL:
+            return True
+        own = [*self.segment.sentences.get("summary", []), *self.segment.sentences.get("outcome", [])]
+        return not self.segment.sentences or any(line.get("source") == Source.QUOTE for line in own)
+
+    def _sentences(self, name: str) -> list[Said]:
+        if self.segment.how != Segment.How.RULES:
+            return []
+        own = self.segment.sentences.get(name, [])
+        return [Said(line["text"], line["event"], None, line.get("source", ""), line.get("reason", "")) for line in own]
 
     @property
     def summary(self) -> SafeString:
@@ -332,6 +382,8 @@ def context_of(request: Request, session: Session, had: Had | None) -> dict[str,
         "is_asked": run is not None and rewording.is_running(run),
         "can_ask": rewording.can_ask(session, run),
         "folds": any(isinstance(one, Run) or not one.is_open for one in arranged),
+        "is_by_rules": any(row.segment.how == Segment.How.RULES and row.segment.sentences for row in rows),
+        "is_worded": llm.is_configured(),
         "picture": timeline.draw(rows, indexed, **drawn),
     }
 
@@ -391,11 +443,26 @@ def _say_why(session: Session, rows: Sequence[Row], indexed: Sequence[tuple[int,
 
 
 def _part(segment: Segment, name: str, uses: dict[tuple[int, str, str], Made]) -> Part:
+    shown = _lines(segment.shown(name))
+    if name == "outcome" and name not in segment.edits and segment.how == Segment.How.RULES:
+        shown = segment.sentences.get(name) or shown
     lines = [
-        Said(line["text"], line["event"], uses.get((segment.pk, name, " ".join(line["text"].split()))))
-        for line in _lines(segment.shown(name))
+        Said(
+            line["text"],
+            line["event"],
+            uses.get((segment.pk, name, " ".join(line["text"].split()))),
+            _source(segment, line),
+            line.get("reason", ""),
+        )
+        for line in shown
     ]
     return Part(name, WORDS[name], lines, name in segment.edits, MADE_OF.get(name, ""))
+
+
+def _source(segment: Segment, line: dict[str, Any]) -> str:
+    if line["event"] is None:
+        return str(Source.PERSON)
+    return line.get("source") or (str(Source.MODEL) if segment.how == Segment.How.MODEL else "")
 
 
 def _lines(shown: Any) -> list[dict[str, Any]]:

@@ -75,9 +75,10 @@ def word(
 ) -> Worded:
     """Better words for the ``segments`` that the rules made of ``events``, if a model gives them.
 
-    ``segments`` tile the events, as ``transcripts.segmentation.segment`` returns them. ``fixed`` are not changed, and only
-    their title and outcome are sent; where they cut through ``segments``, those are made anew around them. ``goes_on``
-    is called for every piece of an answer (so it should look at the clock) and ends the run by returning False.
+    ``segments`` tile the events, as ``transcripts.segmentation.segment`` returns them. ``fixed`` are not changed, and
+    only their title and outcome are sent; where they cut through ``segments``, those are made anew around them.
+    ``goes_on`` is called for every piece of an answer (so it should look at the clock) and ends the run by returning
+    False.
     ``prices``: by name of the model; the settings' when None.
 
     Raises llm.Cancelled when ``goes_on`` said no, and ValueError when ``segments`` or ``fixed`` do not fit the events.

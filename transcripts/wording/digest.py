@@ -141,7 +141,8 @@ class _Condenser:
 
     def _call(self, call: Event) -> tuple[str, str]:
         result = self.results.get(call.call) if call.call else None
-        notes = [self._result(result, is_check=bool(call.command) and check_of(call.command) is not None) if result else ""]
+        is_check = bool(call.command) and check_of(call.command) is not None
+        notes = [self._result(result, is_check=is_check) if result else ""]
         if call.plan_accepted or (result and result.plan_accepted):
             notes.append("the person accepted the plan")
         if call.todos:
