@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from bench import (
     board,
+    cuts,
     dispatch,
     fuzz,
     idle,
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "dispatch": dispatch.measure,
     "ingest": ingest.measure,
     "segmenting": segmenting.measure,
+    "cuts": cuts.measure,
     "review": review.measure,
     "transcript": transcript.measure,
     "idle": idle.measure,

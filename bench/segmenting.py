@@ -25,7 +25,7 @@ from transcripts.segmentation.steps import steps_of
 
 BEGIN = datetime(2026, 1, 5, 9, tzinfo=UTC)
 STEPS = 500
-LIMIT = 0.3  # seconds
+LIMIT = 0.2  # seconds
 ROUNDS = 15
 PIECES = 20
 OUTPUT = 1500  # bytes of a tool's result: the median of the public logs that we have

@@ -10,6 +10,7 @@ the end of an answer that is too long to be used.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,11 @@ from flower.logs import redact
 
 TIMEOUT: Final = 120.0  # seconds for the whole answer to begin; a stream may go on longer
 RETRIES: Final = 2
+PACKAGE: Final = "openai>=3.51,<4"  # as the extra llm of pyproject.toml has it
+NOT_INSTALLED: Final = (
+    "A model is configured, but the package openai is not installed; run "
+    f"{sys.executable} -m pip install '{PACKAGE}' and start flower again."
+)
 BODY_BYTES: Final = 4_000_000  # of an answer that came whole instead of as a stream
 
 
@@ -201,9 +207,7 @@ def _client(seconds: float | None, retries: int | None) -> Any:
     try:
         import openai
     except ImportError:
-        raise LlmError(
-            "A model is configured, but the package openai is not installed; install flower[llm].", why=Why.SETUP
-        ) from None
+        raise LlmError(NOT_INSTALLED, why=Why.SETUP) from None
     return openai.OpenAI(
         base_url=settings.FLOWER.llm_base_url,
         api_key=settings.FLOWER.llm_api_key or "none",

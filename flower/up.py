@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from flower import env
+from flower import env, llm
 from flower.backup import marker
 from flower.installed import look_at_git
 from flower.supervisor import Child, Program, Supervisor, tell
@@ -121,6 +121,8 @@ def check(flower: env.Environment) -> Path:
             "DATABASE_URL names MySQL, whose driver is not installed; run "
             f"{sys.executable} -m pip install --require-hashes -r requirements-mysql.lock."
         )
+    if flower.llm_base_url and flower.llm_model and importlib.util.find_spec("openai") is None:
+        tell(f"{llm.NOT_INSTALLED} Until then flower works without a model.")
     for folder in (flower.home, flower.home / "log", flower.home / "broker", flower.run):
         _make_folder(folder)
     if flower.run.parent != flower.home:

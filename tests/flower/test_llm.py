@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
+from types import SimpleNamespace
 
 import pytest
 
-from flower import llm
+from flower import llm, up
+from flower.env import BASE_DIR
 from tests.fake_llm import FakeLlm, chunks
 
 
@@ -83,3 +86,23 @@ def test_a_caller_can_stop_it(fake):
     with pytest.raises(llm.Cancelled):
         llm.ask([{"role": "user", "content": "x"}], max_tokens=10, goes_on=once)
     assert len(seen) == 1
+
+
+# --- its package ------------------------------------------------------------------------------------------------------
+
+
+def test_the_package_is_named_as_the_extra_has_it():
+    extras = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extras["llm"] == [llm.PACKAGE]
+
+
+@pytest.mark.parametrize(("model", "installed", "told"), [("m", False, 1), ("m", True, 0), ("", False, 0)])
+def test_make_up_says_how_a_missing_package_is_installed(tmp_path, monkeypatch, capsys, model, installed, told):
+    monkeypatch.setattr(up, "_check_git", lambda: None)
+    monkeypatch.setattr(up, "_broker_binary", lambda: tmp_path)
+    monkeypatch.setattr(up.importlib.util, "find_spec", lambda name: object() if installed else None)
+    made = {"redis_url": "", "database_url": "", "llm_base_url": "http://127.0.0.1:1/v1", "llm_model": model}
+    up.check(SimpleNamespace(home=tmp_path, run=tmp_path / "run", **made))
+    said = capsys.readouterr().err
+    assert said.count(f"-m pip install '{llm.PACKAGE}'") == told
+    assert ("works without a model" in said) is bool(told)

@@ -24,7 +24,6 @@ class Features(NamedTuple):
     begins: float  # this turn changes files: questions rarely open a piece of work, orders do
     first: float  # ... for the first time in the session: talk and reading lie behind, work begins
     follows: float  # the turn before changed files: it may be finished
-    later: float  # something was changed before: there is work that can have ended
     alike_prompt: float  # at a prompt, the similarity of the words: a talk about the same thing goes on
     commit: float  # the work before was just committed
     depth: float  # the dip of the words' similarity (0 to 2)
@@ -32,7 +31,7 @@ class Features(NamedTuple):
     pause: float  # log of the minutes since the last sign, 3 at most
 
 
-WEIGHTS: Final = Features(1.9, -0.3, 0.7, 2.4, 0.7, 0.4, -1.0, 3.3, 2.4, -2.2, 0.5)
+WEIGHTS: Final = Features(2.3, -0.3, 0.7, 2.4, 0.7, -1.0, 3.3, 2.4, -2.2, 0.5)
 WINDOWS: Final = (4, 8)  # steps on each side whose words are compared
 SETTLING: Final = 2  # steps after a commit that may still belong to it: the push, the closing words
 TOLD: Final = 12  # words of a prompt that says what is to be done
@@ -63,7 +62,7 @@ def features(steps: Sequence[Step], start: int = 0) -> dict[int, Features]:
     return found
 
 
-_NO_PROMPT: Final = (0.0,) * 7
+_NO_PROMPT: Final = (0.0,) * 6
 
 
 def _pause(before: Step, after: Step) -> float:
@@ -99,7 +98,6 @@ class _Turns:
             float(any(step.aimed for step in steps[gap:end])),
             float(gap <= self.first_change < end),
             float(any(step.aimed for step in steps[self.begins[gap] : gap])),
-            float(self.first_change < gap),
             similarity,
         )
 
