@@ -302,12 +302,23 @@ def test_two_hundred_segments_stay_quick(page: Page, flower: Flower, faults: Fau
 def test_it_has_no_serious_fault_for_anybody(page: Page, made: Made, axe, scheme, width):  # noqa: F811
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    failing = [{"text": "Get the tests to pass again.", "event": 15}]
-    made.do(f"Segment.objects.filter(pk={made.segments[2]}).update(status='partial', next_steps={failing})")
+    failing = {"text": "Tests failed when last run: `pytest`.", "event": 15, "source": "fact", "reason": "failing"}
+    made.do(f"Segment.objects.filter(pk={made.segments[2]}).update(status='partial', next_steps=[{failing}])")
+    told = [
+        {"text": "Part 2 was asked for. …", "event": 6, "source": "quote", "reason": "the prompt that began it"},
+        {"text": "Edited `f1.py`.", "event": 8, "source": "fact", "reason": "edited"},
+    ]
+    told = {"title": [told[0] | {"text": "Part 2"}], "summary": told, "outcome": told}
+    made.do(f"Segment.objects.filter(pk={made.segments[1]}).update(sentences={told})")
     visit(page, made)
     expect(made.segment(page, 3).locator(".because")).to_have_text("Tests failing e15")
+    second = made.segment(page, 2)
+    expect(second.locator("blockquote.from-quote")).to_contain_text("Part 2 was asked for. … e6")
+    expect(second.locator(".lines li.from-fact")).to_contain_text("Edited f1.py. e8")
+    second.locator(".why-title > summary").click()
+    expect(second.locator(".why-title")).to_contain_text("Quoted from event 6: the prompt that began it e6")
     if width < 700:
-        made.segment(page, 2).locator(".edits > summary").click()
+        second.locator(".edits > summary").click()
     for name in ("rename", "edit next steps", "split"):
         made.segment(page, 2).get_by_role("link", name=name, exact=True).click()
     expect(made.segment(page, 2).locator("form")).to_have_count(3)
