@@ -77,13 +77,13 @@ def _examine(secrets: list[str]) -> Iterator[Finding]:
     except env.BadSetting as error:
         yield wrong("settings.file", str(error), f"make {env.BASE_DIR / '.env'} a readable text file")
     else:
+        configuration.stand_in(values)  # at once: Django reads them at the end of a command, bad ones too
         yield from examine("settings", partial(configuration.settings, values))
         try:
             flower = env.read(values)
         except env.BadSetting:
             pass  # the check has told it
         else:
-            configuration.stand_in(values)
             secrets += configuration.hidden(flower)
     if flower is None:
         yield skipped("settings.unread", "nothing else was looked at: put the settings right, then ask again")

@@ -115,6 +115,26 @@ def test_bad_settings_are_all_told_and_end_it(tmp_path):
     assert not (tmp_path / "home").exists()
 
 
+def test_one_bad_setting_makes_no_key(tmp_path):
+    """Django's commands ask the settings once more when they end."""
+    code, _ = ask(tmp_path / "home", DATABASE_URL="postgres://db/flower")
+    assert code == 1
+    assert not (tmp_path / "home").exists()
+
+
+def test_nobody_need_read_to_the_end(tmp_path):
+    done = subprocess.run(
+        f"{sys.executable} manage.py doctor | head -1",
+        shell=True,
+        cwd=env.BASE_DIR,
+        env={**os.environ, "FLOWER_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.stdout.startswith("ok       system"), done.stderr) == (True, "")
+
+
 def test_a_home_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     code, found = told(tmp_path / "file")
@@ -837,6 +857,16 @@ def test_a_repository_that_is_gone(shop):
 def test_a_folder_that_is_no_repository_any_more(shop):
     shutil.rmtree(shop.path / ".git")
     assert levels(projects.repository(shop)) == {"project.repository": "wrong"}
+
+
+def test_folders_that_are_no_main_checkout(shop, tmp_path):
+    """The row was made by hand, or the folder became another one."""
+    git(shop.path, "worktree", "add", "-q", "-b", "lane", str(tmp_path / "linked"))
+    git(shop.path, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(shop.path), "inner")
+    for path in (tmp_path / "linked", shop.path / "inner", shop.path / "src"):
+        shop.root = str(path)
+        found = one(projects.repository(shop))
+        assert (found.code, found.level) == ("project.repository", "wrong"), path
 
 
 def test_a_main_branch_that_is_gone(shop):
