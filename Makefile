@@ -38,7 +38,7 @@ e2e: $(DEV) ## the browser tests, in the Chromium of this machine (or of FLOWER_
 	if [ ! -x "$$chromium" ]; then \
 		echo "There is no Chromium on PATH; install it (Debian: apt-get install chromium) or set FLOWER_CHROMIUM." >&2; exit 1; \
 	fi; \
-	$(EMBEDDED) FLOWER_CHROMIUM="$$chromium" DJANGO_ALLOW_ASYNC_UNSAFE=1 $(PYTEST) -m e2e $(ARGS)
+	$(EMBEDDED) FLOWER_CHROMIUM="$$chromium" DJANGO_ALLOW_ASYNC_UNSAFE=1 $(PYTEST) -n 2 --dist loadfile -m e2e $(ARGS)
 
 bench: $(DEV) ## the benchmarks; one table, and bench/results.json
 	@exec $(BIN)/python -m bench

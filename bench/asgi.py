@@ -16,8 +16,8 @@ django.setup(set_prefix=False)
 
 from django.conf import settings  # noqa: E402
 
+from core.threads import App, OneHopHandler, PooledThreads, Receive, Scope, Send  # noqa: E402
 from flower import asgi, routing  # noqa: E402
-from flower.threads import App, OneHopHandler, PooledThreads, Receive, Scope, Send  # noqa: E402
 
 routing.APPS_WITH_SOCKETS += ("bench",)
 asgi.sockets = routing.websocket_application()

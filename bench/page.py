@@ -70,7 +70,7 @@ def _compare(
 
 def spec(length: int = 30_000) -> Row:
     """A spec of 30 KB that was rendered before, as a new string each time, as the database gives it."""
-    from flower import markdown
+    from core import markdown
 
     words = "## Part\n\nSome **words** about #12 and `code`, for @mike.\n\n"
     part = words + "- [x] one\n- [ ] two\n\n```python\nx = 1\n```\n\n"
@@ -94,7 +94,7 @@ def spec(length: int = 30_000) -> Row:
 
 def notes(count: int = 50, rounds: int = ROUNDS) -> Row:
     """The notes of a page that nobody has looked at: by a render process in one go, to the same parser in here."""
-    from flower import render_process, rendering
+    from core import render_process, rendering
 
     note = "Note {0}: the test `x{0}` passes, **done** for #12.\n\n- a\n- b\n\n"
     texts = [note.format(number) * 3 for number in range(count)]

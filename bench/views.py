@@ -67,6 +67,6 @@ def brief(request: HttpRequest, number: int) -> JsonResponse:
 
 @login_not_required
 def hint(request: HttpRequest, number: int) -> HttpResponse:
-    """One group_send, made as flower/live.py makes its own, and nothing before or after it."""
+    """One group_send, made as core/live.py makes its own, and nothing before or after it."""
     async_to_sync(get_channel_layer().group_send)(GROUP, {"type": "bare.hint", "number": number, "at": time.time()})
     return HttpResponse(b"", headers={"Content-Length": 0})

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from briefs.models import Actor, Brief, Dependency, Link, Participant, Project, Question, Token, TraceEntry
 from briefs.services import actors, projects
-from flower.errors import Refusal
+from core.errors import Refusal
 
 if TYPE_CHECKING:
     Table = admin.ModelAdmin[Any]

@@ -21,9 +21,9 @@ from briefs import trace
 from briefs.identity import Identity
 from briefs.models import Brief, TraceEntry
 from briefs.services import references
-from flower import changes, live, markdown, metrics
-from flower.errors import Refusal
-from flower.threads import run_in_database_thread
+from core import changes, live, markdown, metrics
+from core.errors import Refusal
+from core.threads import run_in_database_thread
 
 NOT_YOURS: Final = 4404  # sent before the acceptance: the client sees HTTP 403
 AT_ONCE: Final = 100  # entries in one query

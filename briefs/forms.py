@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 
-from flower.errors import Invalid
+from core.errors import Invalid
 
 
 class Words(forms.CharField):

@@ -8,8 +8,8 @@ from typing import Final
 from django.db import DEFAULT_DB_ALIAS
 
 from briefs.models import Actor, Brief, Project, Token
-from flower.errors import Forbidden, Invalid, NotFound
-from flower.prepared import Prepared
+from core.errors import Forbidden, Invalid, NotFound
+from core.prepared import Prepared
 
 Scope = Token.Scope
 

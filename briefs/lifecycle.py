@@ -16,8 +16,8 @@ from briefs.models import Actor, Brief
 from briefs.models.blocker import BlockerCode
 from briefs.models.status import TERMINAL, Status
 from briefs.signals import stirred
-from flower.errors import Conflict
-from flower.lifecycle import table, words
+from core.errors import Conflict
+from core.lifecycle import table, words
 
 _SET_ASIDE: Final = {Status.DEFERRED, Status.CANCELLED, Status.ABANDONED}
 

@@ -1,11 +1,11 @@
-"""What the board, the projects page and a brief's panels show (flower/changes.py). Each change is traced."""
+"""What the board, the projects page and a brief's panels show (core/changes.py). Each change is traced."""
 
 from __future__ import annotations
 
 from django.db.models import Count, Max, Sum
 
 from briefs.models import Brief, Project
-from flower import changes
+from core import changes
 
 
 @changes.source

@@ -17,7 +17,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from briefs.models.throttle import LoginThrottle
-from flower.errors import Refusal
+from core.errors import Refusal
 
 FREE: Final = {"user": 5, "address": 20}  # attempts that cost no waiting; an address may be a whole office
 LONGEST_WAIT: Final = timedelta(minutes=15)

@@ -11,7 +11,7 @@ from briefs.identity import Identity, Scope
 from briefs.models import Brief, Link
 from briefs.models.status import Status
 from briefs.services import briefs, duplicates, links, proposals, questions, recall, relations, specs
-from flower.toolbox import Arg, BriefNumber, Cursor, Limit, OwnBrief, ProjectSlug, tool
+from core.toolbox import Arg, BriefNumber, Cursor, Limit, OwnBrief, ProjectSlug, tool
 
 LOOK_ALIKES: Final = 5
 BY_HAND: Final = tuple(status for status in Status.values if status not in lifecycle.ROLLED_UP)

@@ -18,10 +18,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from briefs.models import Actor, Brief, Participant, TraceEntry
-from flower import live
-from flower.errors import NotFound, TooLarge
-from flower.logs import without_tokens
-from flower.prepared import Prepared
+from core import live
+from core.errors import NotFound, TooLarge
+from core.logs import without_tokens
+from core.prepared import Prepared
 
 Kind = TraceEntry.Kind
 MAX_BODY: Final = 256_000  # characters of one entry

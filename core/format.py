@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from flower import lifecycle
+from core import lifecycle
 
 _MARKS: Final = str.maketrans("", "", "*`~")
 _BEGINS: Final = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+|[-+*][ \t]+|>[ \t]?)+", re.MULTILINE)  # of headings, items, quotes

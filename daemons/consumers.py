@@ -8,12 +8,12 @@ from contextlib import suppress
 from typing import Any, Final
 
 from briefs.consumers import NOT_YOURS, Consumer
+from core import live, metrics
+from core.errors import Refusal
+from core.threads import run_in_database_thread
 from daemons import terminal
 from daemons.models import Process
 from daemons.views import find
-from flower import live, metrics
-from flower.errors import Refusal
-from flower.threads import run_in_database_thread
 
 LOOK_SECONDS: Final = 0.15  # the holder writes a file and sends no hint: its size is looked at this often
 FRAME_BYTES: Final = 65_536

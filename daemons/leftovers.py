@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from flower.logs import redact
+from core.logs import redact
 
 PATIENCE: Final = 5.0  # seconds between the polite signal and the other one
 LONGEST_COMMAND: Final = 120  # characters

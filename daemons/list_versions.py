@@ -1,11 +1,11 @@
-"""What the pages of processes and scratchpads show (flower/changes.py)."""
+"""What the pages of processes and scratchpads show (core/changes.py)."""
 
 from __future__ import annotations
 
 from django.db.models import Count, Max, Sum
 
+from core import changes
 from daemons.models import Process, Scratchpad
-from flower import changes
 
 
 @changes.source

@@ -18,9 +18,9 @@ from briefs.models import Link
 from briefs.services import recall, specs
 from briefs.views import rooms
 from briefs.views.door import Refused, Request, show
+from core.errors import Refusal
 from daemons.models import Scratchpad
 from daemons.services import scratchpads
-from flower.errors import Refusal
 
 ON_A_PAGE: Final = 50
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from briefs.identity import Identity
+from core.toolbox import Arg, Cursor, tool
 from daemons.services import programs, scratchpads
-from flower.toolbox import Arg, Cursor, tool
 
 Section = Annotated[str, Arg("Only the part under this heading.")]
 PadNumber = Annotated[int, Arg("The scratchpad's number.")]

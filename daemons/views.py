@@ -11,9 +11,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from briefs.identity import Identity, Scope
 from briefs.views.door import Refused, Request, show
+from core.errors import NotFound, Refusal
 from daemons.models import Process
 from daemons.services import processes
-from flower.errors import NotFound, Refusal
 from transcripts import liveness
 from transcripts.services import access
 from transcripts.views.sessions import rows_of

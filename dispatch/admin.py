@@ -11,10 +11,10 @@ from django.http import HttpRequest
 from briefs.admin import ReadOnly
 from briefs.models import Actor
 from briefs.services import actors
+from core.errors import Refusal
 from dispatch import merge as merging
 from dispatch import services
 from dispatch.models import DispatchRequest, GateRun, MergeLock
-from flower.errors import Refusal
 
 
 @admin.register(DispatchRequest)

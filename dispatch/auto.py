@@ -15,10 +15,10 @@ from django.db import transaction
 from briefs.models import Brief, Proposal
 from briefs.models.status import Status
 from briefs.services import actors, briefs, proposals
+from core import live
+from core.errors import Conflict, Invalid, Refusal
 from dispatch import lifecycle, outlook, services
 from dispatch.models import ACTIVE, DispatchRequest, State
-from flower import live
-from flower.errors import Conflict, Invalid, Refusal
 
 log = structlog.stdlib.get_logger(__name__)
 _ENDED_BADLY: Final = frozenset({State.FAILED, State.CANCELLED, State.CONFLICTED})

@@ -16,10 +16,10 @@ from briefs import trace
 from briefs.identity import Identity
 from briefs.models import Actor, Brief
 from briefs.services import actors
+from core.errors import Conflict, Forbidden, Invalid, NotFound
+from core.lifecycle import words
 from dispatch import lifecycle
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
-from flower.errors import Conflict, Forbidden, Invalid, NotFound
-from flower.lifecycle import words
 
 LEASE_SECONDS: Final = 600
 LONGEST_LEASE: Final = 24 * 3600

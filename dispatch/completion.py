@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from core.errors import Conflict
 from dispatch.models import DispatchRequest
-from flower.errors import Conflict
 from worktrees import git
 from worktrees import services as worktrees
 

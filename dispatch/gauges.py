@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from django.db.models import Count, Min, QuerySet
 from django.utils import timezone
 
+from core import metrics
 from daemons.models import Process
 from dispatch.models import ACTIVE, DispatchRequest, State
-from flower import metrics
 
 Rows = Iterable[tuple[Sequence[str], float]]
 

@@ -17,10 +17,10 @@ from briefs import trace
 from briefs.models import Actor, Brief, Participant
 from briefs.models.status import Status
 from briefs.services import actors
+from core import live
+from core.errors import Conflict
+from core.lifecycle import table, words
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
-from flower import live
-from flower.errors import Conflict
-from flower.lifecycle import table, words
 
 AT_ONCE: Final = 50  # briefs that one sweep looks at
 _ENDS: Final = {State.FAILED, State.CANCELLED}

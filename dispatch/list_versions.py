@@ -1,11 +1,11 @@
-"""What the lists of dispatches show, and what pages say about the main branch (flower/changes.py)."""
+"""What the lists of dispatches show, and what pages say about the main branch (core/changes.py)."""
 
 from __future__ import annotations
 
 from django.db.models import Count, Max, Sum
 
+from core import changes
 from dispatch.models import DispatchRequest, GateRun, MainState
-from flower import changes
 
 
 @changes.source

@@ -24,6 +24,8 @@ from django.utils import timezone
 from briefs import trace
 from briefs.models import Actor
 from briefs.services import actors, refining
+from core import live, logs
+from core.errors import Conflict, Refusal
 from daemons.agents import command
 from daemons.agents.base import Job
 from daemons.models import Process
@@ -35,8 +37,6 @@ from dispatch.line import Line
 from dispatch.merge import mainline
 from dispatch.merge.record import NotMerged
 from dispatch.models import ACTIVE, HELD, DispatchRequest, GateRun, State
-from flower import live, logs
-from flower.errors import Conflict, Refusal
 from transcripts.owners import Owner
 from transcripts.services import taking
 from worktrees import git

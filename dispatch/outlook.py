@@ -17,13 +17,13 @@ from briefs import trace
 from briefs.models import Brief, Proposal, Refinement, TraceEntry
 from briefs.models.blocker import Blocker, BlockerCode
 from briefs.models.status import Status
+from core.errors import Refusal
+from core.lifecycle import words
 from daemons.models import AgentProgram
 from daemons.services import programs
 from dispatch import sharing
 from dispatch.line import Line
 from dispatch.models import ACTIVE, DispatchRequest, MergeLock, State
-from flower.errors import Refusal
-from flower.lifecycle import words
 
 _FROM_WORK: Final = frozenset({Status.DISPATCHED, Status.IN_PROGRESS, Status.IN_REVIEW})
 

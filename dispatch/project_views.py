@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from briefs.views.door import Request
+from core.errors import NotFound, Refusal
 from dispatch.merge import mainline
-from flower.errors import NotFound, Refusal
 
 
 @require_POST

@@ -17,11 +17,11 @@ from briefs.models import Brief
 from briefs.models.blocker import Blocker
 from briefs.models.status import Status
 from briefs.services import recall
+from core.errors import Invalid
 from dispatch import leftovers, outlook, retries
 from dispatch.line import Line
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
 from dispatch.outlook import Code, NextStep
-from flower.errors import Invalid
 
 MOST: Final = 200  # rows in one answer
 BY_ITSELF: Final = 20  # briefs that are named because they will be dispatched by themselves

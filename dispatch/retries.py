@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from briefs.models import Brief
+from core.errors import Conflict, Invalid
 from dispatch import leftovers
 from dispatch.leftovers import RunLeftovers
 from dispatch.models import ACTIVE, DispatchRequest, State
-from flower.errors import Conflict, Invalid
 from worktrees.models import Worktree
 
 Kind: Final = DispatchRequest.Kind

@@ -13,14 +13,14 @@ from briefs.identity import Identity
 from briefs.models import Actor, Brief, Project
 from briefs.services import actors, recall
 from briefs.services.recall import iso
+from core import live
+from core.errors import Conflict, Invalid
+from core.lifecycle import words
+from core.prepared import Prepared
 from daemons.models import AgentProgram
 from daemons.services import programs
 from dispatch import changes, claims, completion, leftovers, lifecycle, outlook, packets, retries
 from dispatch.models import ACTIVE, HELD, LONGEST_NAME, DispatchRequest, State
-from flower import live
-from flower.errors import Conflict, Invalid
-from flower.lifecycle import words
-from flower.prepared import Prepared
 from worktrees import git
 from worktrees import services as worktrees
 from worktrees.models import Worktree

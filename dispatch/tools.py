@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from briefs.identity import Identity
 from briefs.services.recall import iso
+from core.toolbox import Arg, BriefNumber, Cursor, Limit, OwnDispatch, ProjectSlug, tool
 from dispatch import auto, claims, leftovers, recalling, services
 from dispatch import merge as merging
 from dispatch.models import DispatchRequest
-from flower.toolbox import Arg, BriefNumber, Cursor, Limit, OwnDispatch, ProjectSlug, tool
 from worktrees import recalling as worktrees
 from worktrees.models import Worktree
 

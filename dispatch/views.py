@@ -23,14 +23,14 @@ from briefs.views.board import capture_brief, refuse_capture
 from briefs.views.brief import act
 from briefs.views.capture import BY_HAND
 from briefs.views.door import Refused, Request, show
+from core.errors import Refusal
+from core.lifecycle import words
 from daemons.models import AgentProgram
 from dispatch import changes, claims, leftovers, lifecycle, outlook, retries, review, services, waves
 from dispatch import merge as merging
 from dispatch.line import Line
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
 from dispatch.tools import find_worktree
-from flower.errors import Refusal
-from flower.lifecycle import words
 from transcripts import costs
 from worktrees import diffs, git
 from worktrees import services as worktrees

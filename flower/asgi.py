@@ -20,20 +20,20 @@ from typing import Any, Final
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flower.settings")
 
-from flower.threads import App, Message, Receive, Scope, Send, django_application, run_in_database_thread
+from core.threads import App, Message, Receive, Scope, Send, django_application, run_in_database_thread
 
 pages: Final = django_application()  # runs django.setup(): what follows may import models
 
 import structlog
 
 from briefs.identity import Scope as TokenScope
-from flower import logs, metrics
+from core import logs, metrics
+from core.errors import Unauthenticated
+from core.toolbox import BODY_LIMIT
+from core.trouble import Unavailable, as_unavailable
 from flower.backpressure import patient
-from flower.errors import Unauthenticated
 from flower.mcp.endpoint import INTERNAL, Endpoint, answer
 from flower.routing import header, host_is_ours, of_connection, websocket_application
-from flower.toolbox import BODY_LIMIT
-from flower.trouble import Unavailable, as_unavailable
 
 log = structlog.stdlib.get_logger(__name__)
 TRY_AGAIN_LATER: Final = 1013  # a websocket's close code; pages come back by themselves

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from flower.threads import Message, Send
+from core.threads import Message, Send
 
 
 class _Producer:

@@ -1,6 +1,6 @@
 """What is wrong with a database or a disk, and what to do: for commands and for the doctor.
 
-flower/trouble.py tells pages and tools of trouble that passes. Here somebody sits at a terminal, who can also do
+core/trouble.py tells pages and tools of trouble that passes. Here somebody sits at a terminal, who can also do
 something about the rest: a server that is not there, a password, migrations that were not run, a damaged file.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, Final
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from flower import trouble
+from core import trouble
 
 
 @dataclass(frozen=True, slots=True)

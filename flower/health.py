@@ -21,7 +21,7 @@ from redis.retry import Retry
 
 from briefs.identity import Scope
 from briefs.models import Brief
-from flower import metrics
+from core import metrics
 
 log = structlog.stdlib.get_logger(__name__)
 BROKER_SECONDS: Final = 1.0

@@ -24,8 +24,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from briefs import throttle
 from briefs.models import Actor
 from briefs.services import actors
-from flower import metrics
-from flower.errors import Forbidden, Unauthenticated
+from core import metrics
+from core.errors import Forbidden, Unauthenticated
 from flower.middleware import show_refusal
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"

@@ -20,8 +20,8 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from briefs.identity import Identity, Scope
 from briefs.services import actors
-from flower import metrics, trouble
-from flower.errors import Forbidden, Invalid, NotFound, Refusal, TooLarge, Unauthenticated, WrongMethod
+from core import metrics, trouble
+from core.errors import Forbidden, Invalid, NotFound, Refusal, TooLarge, Unauthenticated, WrongMethod
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 View = Callable[..., HttpResponseBase]
@@ -151,7 +151,7 @@ def _asking_for_a_token(response: HttpResponse) -> HttpResponse:
 class ShowRefusals(MiddlewareMixin):
     """A Refusal that a view lets through is an answer, not a fault; so is a body that flower/asgi.py did not read.
 
-    Trouble that passes (flower/trouble.py) is answered too: by 503.
+    Trouble that passes (core/trouble.py) is answered too: by 503.
     """
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:

@@ -25,10 +25,10 @@ from django.utils.module_loading import import_string
 
 from briefs.identity import Identity, Scope
 from briefs.services import actors
-from flower import metrics
-from flower.errors import Unauthenticated
-from flower.threads import App, Message, Receive, Send, run_in_database_thread
-from flower.threads import Scope as Connection
+from core import metrics
+from core.errors import Unauthenticated
+from core.threads import App, Message, Receive, Send, run_in_database_thread
+from core.threads import Scope as Connection
 
 APPS_WITH_SOCKETS: Final = ("briefs", "transcripts", "daemons", "dispatch")
 NOT_LOGGED_IN: Final = 4401  # sent before the acceptance: the client sees HTTP 403

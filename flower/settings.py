@@ -9,7 +9,8 @@ from typing import Any
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from flower import env, logs
+from core import logs
+from flower import env
 
 BASE_DIR = env.BASE_DIR
 TESTING = "pytest" in sys.modules  # the suite must not read the .env of the checkout that it runs in
@@ -73,7 +74,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "flower.changes.context",
+                "core.changes.context",
             ],
             "builtins": ["briefs.templatetags.flower"],
         },
@@ -110,7 +111,7 @@ DATABASES: dict[str, Any] = {
 }
 _sqlite = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 DATABASES["default"]["OPTIONS"] = {**DATABASES["default"].get("OPTIONS", {}), **(_SQLITE if _sqlite else _MYSQL)}
-# Connections live as long as their (few, long-lived) threads: see flower/threads.py.
+# Connections live as long as their (few, long-lived) threads: see core/threads.py.
 DATABASES["default"]["CONN_MAX_AGE"] = None if _sqlite else 600
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = not _sqlite
 DATABASES["default"]["TEST"] = {"NAME": str(FLOWER.home / "test.sqlite3")} if _sqlite else {"CHARSET": "utf8mb4"}
@@ -139,7 +140,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_interval": 2,
     "unacked_restore_throttle": 1,
     "global_keyprefix": "flower:",
-    # one that hangs must not hold up whoever kicks a task (flower/live.py); the worker only reads what is there
+    # one that hangs must not hold up whoever kicks a task (core/live.py); the worker only reads what is there
     "socket_timeout": 1.0,
     "socket_connect_timeout": 1.0,
 }

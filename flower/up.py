@@ -21,7 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from flower import env, llm
+from core import llm
+from flower import env
 from flower.backup import marker
 from flower.installed import look_at_git
 from flower.supervisor import Child, Program, Supervisor, tell

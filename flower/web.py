@@ -34,10 +34,10 @@ from django.utils.module_loading import import_string
 from twisted.internet import defer
 from twisted.internet import reactor as running_reactor
 
+from core.toolbox import BODY_LIMIT
 from flower.asgi import body_limit, may_hold_more
 from flower.backup import marker
 from flower.celery import leave_pulse
-from flower.toolbox import BODY_LIMIT
 
 reactor: Any = running_reactor  # its interface has more than its type says
 APPLICATION: Final = "flower.asgi:application"

@@ -20,7 +20,7 @@ from django.test import Client
 from briefs import triggers
 from briefs.models import Actor, Token
 from briefs.services import actors
-from flower import changes
+from core import changes
 from tests import factories
 from tests.web import WebProcess
 

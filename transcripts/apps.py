@@ -6,7 +6,7 @@ class TranscriptsConfig(AppConfig):
     verbose_name = "transcripts"
 
     def ready(self) -> None:
-        from flower import live
+        from core import live
         from transcripts import ingest, list_versions, tools  # noqa: F401  declares them
 
         # The task's name: whoever ingests (watch, a command) sends it without loading what it does.

@@ -12,10 +12,10 @@ import json
 from typing import Any
 
 from briefs.consumers import NOT_YOURS, Consumer
-from flower import metrics
-from flower.errors import Refusal
-from flower.live import session_group
-from flower.threads import run_in_database_thread
+from core import metrics
+from core.errors import Refusal
+from core.live import session_group
+from core.threads import run_in_database_thread
 from transcripts.models import Session
 from transcripts.services import access
 from transcripts.tail import tail

@@ -23,7 +23,7 @@ import structlog
 from django.db.models import QuerySet
 
 from briefs.models import Project
-from flower.errors import NotFound
+from core.errors import NotFound
 from transcripts import blocks, storing
 from transcripts.adapters import Amendment, Keys, open_adapter, recognise
 from transcripts.events import Event

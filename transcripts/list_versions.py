@@ -1,10 +1,10 @@
-"""What the list of sessions shows (flower/changes.py)."""
+"""What the list of sessions shows (core/changes.py)."""
 
 from __future__ import annotations
 
 from django.db.models import Count, Max, Sum
 
-from flower import changes
+from core import changes
 from transcripts.models import Session, Taking
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import Max, Q
 
-from flower import live
+from core import live
 from transcripts import launches
 from transcripts.models import Segment, Session
 

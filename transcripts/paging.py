@@ -12,7 +12,7 @@ from typing import Final
 
 from django.db.models import QuerySet
 
-from flower.errors import NotFound
+from core.errors import NotFound
 from transcripts import blocks
 from transcripts.events import Event, Kind
 from transcripts.models import Block, Session

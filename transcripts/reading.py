@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 
 import zstandard
 
-from flower.errors import TooLarge
+from core.errors import TooLarge
 
 CHUNK: Final = 256 * 1024
 LINE: Final = 48 * 1024 * 1024  # bytes of a line that is read; pictures and files in results make lines of 30 MB

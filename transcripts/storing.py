@@ -20,8 +20,8 @@ from django.utils import timezone
 
 from briefs.models import Actor, Link, Project
 from briefs.services import actors, links
-from flower import live
-from flower.errors import Conflict
+from core import live
+from core.errors import Conflict
 from transcripts import blocks, naming, owners
 from transcripts.adapters import Counts
 from transcripts.blocks import Builder

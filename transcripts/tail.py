@@ -13,7 +13,7 @@ from typing import Final
 
 from django.template.loader import render_to_string
 
-from flower.threads import run_in_database_thread
+from core.threads import run_in_database_thread
 from transcripts import paging
 from transcripts.models import LogFile, Segment, Session
 from transcripts.views import items

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from flower import live
+from core import live
 from transcripts.services import outlining, rewording
 
 

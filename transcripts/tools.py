@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from briefs.identity import Identity
-from flower.toolbox import Arg, Cursor, Limit, ProjectSlug, tool
+from core.toolbox import Arg, Cursor, Limit, ProjectSlug, tool
 from transcripts.services import recalling
 
 SessionNumber = Annotated[int, Arg("The session's number.")]

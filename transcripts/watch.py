@@ -23,7 +23,7 @@ import watchfiles
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from briefs.models import Project
-from flower.errors import Refusal
+from core.errors import Refusal
 from transcripts import ingest
 from transcripts.models import Taking
 from transcripts.services import taking

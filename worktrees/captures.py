@@ -8,8 +8,8 @@ from typing import Final
 
 from briefs import trace
 from briefs.models import Actor
-from flower import live
-from flower.errors import Conflict
+from core import live
+from core.errors import Conflict
 from worktrees import git
 from worktrees.models import Capture, Worktree
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from django.conf import settings
 
-from flower.errors import Conflict
+from core.errors import Conflict
 from worktrees import git
 from worktrees.models import Worktree
 

@@ -1,10 +1,10 @@
-"""What the list of worktrees shows (flower/changes.py)."""
+"""What the list of worktrees shows (core/changes.py)."""
 
 from __future__ import annotations
 
 from django.db.models import Count, Sum
 
-from flower import changes
+from core import changes
 from worktrees.models import Worktree
 
 

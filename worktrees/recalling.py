@@ -13,8 +13,8 @@ from django.db.models import QuerySet
 
 from briefs.identity import Identity
 from briefs.services import recall
-from flower.errors import Conflict, NotFound
-from flower.toolbox import ANSWER_BUDGET, as_text
+from core.errors import Conflict, NotFound
+from core.toolbox import ANSWER_BUDGET, as_text
 from worktrees import compared, git
 from worktrees.models import Worktree
 from worktrees.services import repository

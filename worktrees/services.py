@@ -27,15 +27,15 @@ from django.utils import timezone
 from briefs import trace
 from briefs.models import Actor, Brief, Project
 from briefs.services import actors
+from core import live
+from core.errors import Conflict, Invalid
+from core.lifecycle import table
+from core.refnames import why_no_branch
 from daemons import leftovers
 from daemons.leftovers import Leftover
 from daemons.models import Process
 from daemons.services import processes
 from daemons.terminal import HolderError
-from flower import live
-from flower.errors import Conflict, Invalid
-from flower.lifecycle import table
-from flower.refnames import why_no_branch
 from worktrees import captures, git, ignored
 from worktrees.ignored import Ignored
 from worktrees.models import Worktree

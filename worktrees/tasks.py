@@ -5,8 +5,8 @@ from __future__ import annotations
 from celery import shared_task
 
 from briefs.services import actors
-from flower import logs
-from flower.errors import Refusal
+from core import logs
+from core.errors import Refusal
 from worktrees import services
 from worktrees.models import Worktree
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from briefs.identity import Identity
-from flower.toolbox import Arg, Cursor, ProjectSlug, tool
+from core.toolbox import Arg, Cursor, ProjectSlug, tool
 from worktrees import recalling
 
 

@@ -19,7 +19,7 @@ from briefs.models import Link, Project
 from briefs.services.recall import visible
 from briefs.views import rooms
 from briefs.views.door import Refused, Request, show
-from flower.errors import NotFound, Refusal
+from core.errors import NotFound, Refusal
 from worktrees import captures, diffs, git, services
 from worktrees.models import Worktree
 from worktrees.recalling import find, seen_by

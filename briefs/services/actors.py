@@ -16,8 +16,8 @@ from django.utils import timezone
 from briefs.identity import Identity
 from briefs.models import Actor, Brief, EntryCode, Project, Token
 from briefs.models.actor import digest
-from flower.errors import Invalid, Unauthenticated
-from flower.trouble import code_of
+from core.errors import Invalid, Unauthenticated
+from core.trouble import code_of
 
 _REF: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._@/-]{0,119}")
 CACHE_SECONDS: Final = 3.0  # a revocation takes effect within this time (contract: 5 s)

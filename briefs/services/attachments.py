@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from briefs import trace
 from briefs.models import Actor, Attachment, Brief
-from flower.errors import Invalid, NotFound, TooLarge
+from core.errors import Invalid, NotFound, TooLarge
 
 MAX_BYTES: Final = 10_000_000
 MAX_PIXELS: Final = 40_000_000  # 160 MB when decoded; a decompression bomb ends before it is decoded

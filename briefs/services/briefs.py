@@ -11,7 +11,7 @@ from briefs import trace
 from briefs.models import Actor, Brief, Project
 from briefs.services import references, specs
 from briefs.signals import stirred
-from flower.errors import Conflict, Invalid, TooLarge
+from core.errors import Conflict, Invalid, TooLarge
 
 TITLE_LENGTH: Final = 70
 NOTE_KINDS: Final = {"note": trace.Kind.NOTE, "comment": trace.Kind.COMMENT, "progress": trace.Kind.PROGRESS}

@@ -9,7 +9,7 @@ from django.db import transaction
 from briefs.models import Actor, Brief, Project
 from briefs.services import briefs, links, relations
 from briefs.services.briefs import capture
-from flower.errors import Conflict, Invalid
+from core.errors import Conflict, Invalid
 
 __all__ = ["TOLD", "beside", "capture"]
 

@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from briefs.models import Actor, KeyedCall
-from flower.errors import Conflict, Invalid
+from core.errors import Conflict, Invalid
 
 KEPT: Final = timedelta(days=7)
 LONGEST_KEY: Final = 200  # characters

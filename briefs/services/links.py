@@ -8,8 +8,8 @@ from django.db import transaction
 
 from briefs import trace
 from briefs.models import Actor, Brief, Link
-from flower.errors import Invalid
-from flower.refnames import is_commit_id, why_no_branch
+from core.errors import Invalid
+from core.refnames import is_commit_id, why_no_branch
 
 
 def add(brief: Brief, kind: str, target: str, *, actor: Actor, relation: str = "reference", label: str = "") -> Link:

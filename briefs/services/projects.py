@@ -10,7 +10,7 @@ from typing import Final
 from django.db import IntegrityError, transaction
 
 from briefs.models import Actor, Project
-from flower.errors import Conflict, Forbidden, Invalid
+from core.errors import Conflict, Forbidden, Invalid
 
 LONGEST_PATTERN: Final = 200  # characters
 MOST_PATTERNS: Final = 50

@@ -10,7 +10,7 @@ from briefs.models import Actor, Brief, Proposal
 from briefs.models.status import Status
 from briefs.services import specs
 from briefs.signals import stirred
-from flower.errors import Conflict, Forbidden, Invalid
+from core.errors import Conflict, Forbidden, Invalid
 
 
 def propose(brief: Brief, plan: str, *, actor: Actor) -> Proposal:

@@ -14,7 +14,7 @@ from briefs.models import Actor, Brief, Question
 from briefs.models.status import TERMINAL
 from briefs.services import recall
 from briefs.signals import stirred
-from flower.errors import Conflict, Invalid, NotFound, TooLarge
+from core.errors import Conflict, Invalid, NotFound, TooLarge
 
 MAX_OPTIONS: Final = 12
 MAX_QUESTION: Final = 8_000  # characters; and as many for an answer

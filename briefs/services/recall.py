@@ -18,9 +18,9 @@ from briefs.models.blocker import Blocker, BlockerCode
 from briefs.models.relation import blocker_of
 from briefs.models.status import Status
 from briefs.services import searching
-from flower.errors import Invalid
-from flower.prepared import Prepared
-from flower.toolbox import ANSWER_BUDGET
+from core.errors import Invalid
+from core.prepared import Prepared
+from core.toolbox import ANSWER_BUDGET
 
 MIN_BUDGET: Final = 2_000
 MAX_BUDGET: Final = 400_000

@@ -13,7 +13,7 @@ from briefs.identity import Identity
 from briefs.models import Actor, Brief, Participant
 from briefs.services import searching
 from briefs.services.recall import visible
-from flower import markdown
+from core import markdown
 
 OFFERED: Final = 8
 _OPERATOR: Final = "operator:"

@@ -16,8 +16,8 @@ from django.utils import timezone
 from briefs import trace
 from briefs.models import Actor, Brief, Refinement, TraceEntry
 from briefs.services import actors, proposals
-from flower import live, llm
-from flower.errors import Conflict, Refusal
+from core import live, llm
+from core.errors import Conflict, Refusal
 
 State = Refinement.State
 REFINER: Final = "flower-refiner"

@@ -11,7 +11,7 @@ from briefs import graph, lifecycle, trace
 from briefs.models import Actor, Brief, Dependency, Link
 from briefs.models.status import TERMINAL, Status
 from briefs.signals import stirred
-from flower.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Invalid, NotFound
 
 
 def add_dependency(brief: Brief, depends_on: Brief, *, actor: Actor) -> Dependency:

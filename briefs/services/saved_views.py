@@ -6,7 +6,7 @@ from typing import Final
 
 from briefs import trace
 from briefs.models import Actor, SavedView
-from flower.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Invalid, NotFound
 
 MOST: Final = 50
 

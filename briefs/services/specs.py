@@ -13,7 +13,7 @@ from django.db import transaction
 
 from briefs import trace
 from briefs.models import Actor, Brief, TraceEntry
-from flower.errors import Conflict, NotFound, TooLarge
+from core.errors import Conflict, NotFound, TooLarge
 
 MAX_SPEC: Final = 250_000  # characters: a snapshot of it must fit into one trace entry
 

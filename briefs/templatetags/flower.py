@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from briefs import telling
 from briefs.views.board_filters import waiting_for_a_person
 from core import format as formats
-from flower import markdown
+from core import markdown
 
 register = template.Library()
 

@@ -20,7 +20,7 @@ from briefs.models import Attachment
 from briefs.services import attachments, briefs, references
 from briefs.views.brief import act
 from briefs.views.door import Request, show
-from flower.errors import Invalid
+from core.errors import Invalid
 
 _IN_WORDS: Final = re.compile(r"[\[\]()\\`*_<>!\n\r]+")
 EXTENSIONS: Final = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif"}

@@ -25,8 +25,8 @@ from briefs.views import rooms
 from briefs.views.board import show_board
 from briefs.views.capture import BY_HAND
 from briefs.views.door import Refused, Request, show
-from flower.errors import Conflict, Invalid, Refusal
-from flower.lifecycle import words
+from core.errors import Conflict, Invalid, Refusal
+from core.lifecycle import words
 
 AT_ONCE: Final = 200
 Act = Callable[[Brief], object]

@@ -12,7 +12,7 @@ from briefs.services import saved_views
 from briefs.views.board import show_board
 from briefs.views.board_filters import Filters
 from briefs.views.door import Refused, Request
-from flower.errors import Refusal
+from core.errors import Refusal
 
 
 @require_POST

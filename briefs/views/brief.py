@@ -23,7 +23,7 @@ from briefs.services import briefs, recall
 from briefs.views.door import Refused, Request, show
 from briefs.views.rail import rail_context
 from briefs.views.trace import choices, trace_context
-from flower.errors import Refusal
+from core.errors import Refusal
 
 Kind = TraceEntry.Kind
 

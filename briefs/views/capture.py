@@ -19,7 +19,7 @@ from briefs.models import Brief, Project
 from briefs.services import capturing, duplicates
 from briefs.views import rooms
 from briefs.views.door import Refused, Request, show
-from flower.errors import Invalid, Refusal
+from core.errors import Invalid, Refusal
 
 BY_HAND: Final = "-"  # no agent program is started: some agent claims it
 

@@ -12,7 +12,7 @@ from django_htmx.middleware import HtmxDetails
 
 from briefs.identity import Identity
 from briefs.services.specs import StaleSpec
-from flower.errors import Refusal
+from core.errors import Refusal
 
 
 class Request(HttpRequest):

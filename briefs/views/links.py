@@ -11,7 +11,7 @@ from briefs.models import Link
 from briefs.services import briefs, links
 from briefs.views.brief import act
 from briefs.views.door import Request
-from flower.errors import Forbidden, Invalid, NotFound
+from core.errors import Forbidden, Invalid, NotFound
 
 
 class LinkForm(forms.Form):

@@ -17,8 +17,8 @@ from briefs import tools
 from briefs.identity import Identity, Scope
 from briefs.models import Brief
 from briefs.views.door import Request, show
-from flower import toolbox
-from flower.toolbox import as_text
+from core import toolbox
+from core.toolbox import as_text
 
 SCOPES: Final = (Scope.RUN.value, Scope.AGENT.value, Scope.ORCHESTRATOR.value)
 FORMS: Final = ("readable", "json")

@@ -16,7 +16,7 @@ from briefs.models import Project
 from briefs.models.status import TERMINAL
 from briefs.services import projects as services
 from briefs.views.door import Refused, Request, show
-from flower.errors import NotFound, Refusal
+from core.errors import NotFound, Refusal
 
 
 @require_safe

@@ -11,7 +11,7 @@ from briefs.models import Question
 from briefs.services import questions
 from briefs.views.brief import act
 from briefs.views.door import Request, show
-from flower.errors import NotFound
+from core.errors import NotFound
 
 
 class AskForm(forms.Form):

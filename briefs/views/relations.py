@@ -13,7 +13,7 @@ from briefs.models import Brief
 from briefs.services import recall, relations, searching
 from briefs.views.brief import act, show_brief
 from briefs.views.door import Refused, Request, show
-from flower.errors import Invalid, Refusal
+from core.errors import Invalid, Refusal
 
 FOUND = 8
 

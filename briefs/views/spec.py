@@ -21,8 +21,8 @@ from briefs.services import proposals, references, refining, specs
 from briefs.views import rooms
 from briefs.views.brief import act
 from briefs.views.door import Refused, Request, show
-from flower import markdown
-from flower.errors import Invalid, NotFound
+from core import markdown
+from core.errors import Invalid, NotFound
 
 CONTENTS: Final = 4  # so many headings make a spec worth a table of contents
 LISTED: Final = 150  # of them; a table of contents that is longer leads nowhere

@@ -19,7 +19,7 @@ from briefs import telling
 from briefs.models import Brief, TraceEntry
 from briefs.services import references
 from briefs.views.door import Request, show
-from flower.errors import NotFound
+from core.errors import NotFound
 
 ON_A_PAGE: Final = 50
 RUN: Final = 3  # so many entries of one kind and actor without a body, one after another, are one line

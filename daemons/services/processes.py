@@ -24,12 +24,12 @@ from django.utils import timezone
 
 from briefs.models import Actor, Brief, Participant, Project, Token
 from briefs.services import actors
+from core import live
+from core.environment import clean_environment
+from core.logs import redact
 from daemons import holder, leftovers, terminal
 from daemons.leftovers import Leftover
 from daemons.models import AgentProgram, Process
-from flower import live
-from flower.environment import clean_environment
-from flower.logs import redact
 
 log = structlog.stdlib.get_logger(__name__)
 Phase = Process.Phase

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from core.errors import Invalid, NotFound
 from daemons.agents.command import PLACES
 from daemons.models import AgentProgram
-from flower.errors import Invalid, NotFound
 
 LISTED: Final = 100
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

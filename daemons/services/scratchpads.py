@@ -13,9 +13,9 @@ from briefs import trace
 from briefs.identity import Identity
 from briefs.models import Actor, Project
 from briefs.services import recall
+from core.errors import Conflict, Invalid, NotFound, TooLarge
+from core.toolbox import ANSWER_BUDGET
 from daemons.models import Scratchpad, ScratchpadRevision
-from flower.errors import Conflict, Invalid, NotFound, TooLarge
-from flower.toolbox import ANSWER_BUDGET
 
 MAX_CONTENT: Final = 250_000  # characters
 

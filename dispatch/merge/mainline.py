@@ -22,10 +22,10 @@ from django.utils import timezone
 from briefs import trace
 from briefs.models import Brief, Project
 from briefs.services import actors
+from core import live
+from core.errors import Conflict
 from dispatch.merge import checks
 from dispatch.models import ACTIVE, DispatchRequest, MainCheck, MainMove, MainState, State
-from flower import live
-from flower.errors import Conflict
 from worktrees import git
 from worktrees import services as worktrees
 

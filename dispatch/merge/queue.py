@@ -12,14 +12,14 @@ from django.utils import timezone
 
 from briefs.identity import Identity
 from briefs.models import Actor
+from core import live
+from core.errors import Conflict, Forbidden
+from core.lifecycle import words
 from daemons.services import processes
 from daemons.terminal import HolderError
 from dispatch import lifecycle, sharing
 from dispatch.merge import checks, gates, landing, mainline, plan, record
 from dispatch.models import DispatchRequest, GateRun, MainState, MergeLock, State
-from flower import live
-from flower.errors import Conflict, Forbidden
-from flower.lifecycle import words
 from worktrees import git
 from worktrees import services as worktrees
 

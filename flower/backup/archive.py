@@ -23,8 +23,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
+from core.errors import Invalid
 from flower.env import BASE_DIR
-from flower.errors import Invalid
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"

@@ -23,10 +23,10 @@ from django.conf import settings
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
+from core.errors import Conflict, Invalid, Refusal
 from flower.backup import rows
 from flower.backup.archive import CHUNK, Manifest, Writer, flower_version, rows_name
 from flower.backup.marker import sync_folder
-from flower.errors import Conflict, Invalid, Refusal
 
 # Of a process's folder. Not its lock and pid.json: by these a restored flower would take a living holder for its own.
 OUTPUTS: Final = ("output.log", "exit.json")

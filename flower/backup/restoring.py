@@ -28,11 +28,11 @@ from django.db import DatabaseError, Error, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
+from core.errors import Conflict, Invalid, Refusal
 from daemons.models import Process
 from daemons.services import processes
 from flower.backup import marker, rows
 from flower.backup.archive import FOLDERS, Archive, opened, rows_name
-from flower.errors import Conflict, Invalid, Refusal
 from worktrees.models import Worktree
 
 ASIDE: Final = "restore.files"

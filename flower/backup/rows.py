@@ -19,8 +19,8 @@ from django.core.exceptions import ValidationError
 from django.db import connection, models
 from django.db.migrations.loader import MigrationLoader
 
+from core.errors import Conflict
 from flower.backup.archive import Table
-from flower.errors import Conflict
 
 # What nobody misses: browsers that are logged in, login links, the counts of failed logins.
 LEFT_OUT: Final = frozenset({"sessions.session", "briefs.entrycode", "briefs.loginthrottle"})

@@ -18,10 +18,10 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TextIO
 
+from core.logs import redact
 from flower import env
 from flower.doctor import configuration, home, machine
 from flower.doctor.findings import Check, Finding, Level, examine, skipped, wrong
-from flower.logs import redact
 
 if TYPE_CHECKING:
     from briefs.models import Project

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from core.environment import clean_environment
+from core.errors import Invalid
 from daemons.models import AgentProgram
 from daemons.services import programs
 from flower.doctor.findings import Finding, fine, warning, wrong
 from flower.doctor.running import _get
 from flower.env import Environment
-from flower.environment import clean_environment
-from flower.errors import Invalid
 from flower.installed import answer_of
 
 # Only of these is it known that they say who they are and do nothing else; another command might begin to work.

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from core.logs import redact
 from flower import up
 from flower.doctor.findings import Finding, fine, warning, wrong
 from flower.env import Environment
-from flower.logs import redact
 
 STALE: Final = 30.0  # seconds without a pulse, which is renewed every five; docker-compose.yml has the same
 STARTING: Final = 5.0  # seconds that a part which died may take to come back

@@ -52,13 +52,14 @@ from pydantic import ValidationError
 
 from briefs.identity import Identity
 from briefs.services import actors
-from flower import metrics, routing
-from flower.errors import Refusal, Unauthenticated
+from core import metrics
+from core.errors import Refusal, Unauthenticated
+from core.threads import Message, Receive, Scope, Send, run_in_database_thread
+from core.trouble import Unavailable
+from flower import routing
 from flower.mcp import registry
 from flower.mcp.registry import catalogue, listed
 from flower.mcp.schema import storable, texts_by
-from flower.threads import Message, Receive, Scope, Send, run_in_database_thread
-from flower.trouble import Unavailable
 
 log = structlog.stdlib.get_logger(__name__)
 

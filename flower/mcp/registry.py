@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from briefs.identity import Identity
 from briefs.services import keyed_calls
-from flower.errors import Invalid, TooLarge
+from core.errors import Invalid, TooLarge
+from core.toolbox import Tool, as_text, tools
 from flower.mcp.schema import Argument, arguments_of
-from flower.toolbox import Tool, as_text, tools
 
 ANSWER_LIMIT: Final = 400 * 1024  # bytes of one answer as JSON: more is of no use to a model
 KEY: Final = "key"

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flower.errors import Invalid
-from flower.logs import without_tokens
-from flower.toolbox import Arg, Tool
+from core.errors import Invalid
+from core.logs import without_tokens
+from core.toolbox import Arg, Tool
 
 LARGEST_INTEGER: Final = 2**63 - 1  # what a database column holds; beyond it SQLite raises OverflowError
 SHOWN: Final = 40  # characters of a refused value that its sentence quotes

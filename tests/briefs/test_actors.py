@@ -13,7 +13,7 @@ from django.test import Client
 
 from briefs.models import Actor, Token
 from briefs.services import actors
-from flower.errors import Invalid, Unauthenticated
+from core.errors import Invalid, Unauthenticated
 from tests.factories import agent, make_brief, make_project, operator
 
 

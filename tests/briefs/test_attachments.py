@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from briefs.services import attachments
-from flower.errors import Invalid, NotFound, TooLarge
+from core.errors import Invalid, NotFound, TooLarge
 from tests.factories import make_brief, operator
 
 pytestmark = pytest.mark.django_db

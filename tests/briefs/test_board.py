@@ -13,12 +13,12 @@ from briefs import lifecycle
 from briefs.models import Brief, Link, Project, SavedView, Token, TraceEntry
 from briefs.services import actors, briefs, proposals, questions, relations, saved_views
 from briefs.views.board_rows import Rollup
+from core.errors import Conflict
 from daemons.services import programs
 from dispatch import lifecycle as dispatching
 from dispatch import tasks
 from dispatch.models import DispatchRequest, State
 from dispatch.services import dispatch
-from flower.errors import Conflict
 from tests.factories import agent, make_brief, operator
 
 pytestmark = pytest.mark.django_db

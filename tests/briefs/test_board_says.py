@@ -9,7 +9,7 @@ from briefs.models import Brief
 from briefs.services import relations
 from briefs.services.recall import visible
 from briefs.services.searching import in_specs
-from flower.errors import Conflict
+from core.errors import Conflict
 from tests.factories import identity, make_brief, operator
 
 pytestmark = pytest.mark.django_db

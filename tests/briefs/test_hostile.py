@@ -11,7 +11,7 @@ import pytest
 from briefs import trace
 from briefs.models import Actor, Brief, Link, Project
 from briefs.services import briefs, proposals, questions, specs
-from flower import markdown
+from core import markdown
 from tests.factories import agent, operator
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,7 @@ from PIL import Image
 from briefs import trace
 from briefs.models import Actor, Brief, Link, Project, SavedView
 from briefs.services import briefs
-from flower.errors import Refusal
+from core.errors import Refusal
 from tests.briefs.test_hostile import NAMES, PAYLOADS, acting
 from tests.factories import agent, make_brief, operator
 

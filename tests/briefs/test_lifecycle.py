@@ -6,7 +6,7 @@ import pytest
 
 from briefs import lifecycle
 from briefs.services import questions, relations
-from flower.errors import Conflict, Invalid
+from core.errors import Conflict, Invalid
 from tests.factories import agent, complete_brief, make_brief, operator
 
 pytestmark = pytest.mark.django_db

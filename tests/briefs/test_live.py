@@ -17,8 +17,8 @@ from briefs import consumers, routing, trace
 from briefs.identity import Identity
 from briefs.models import Actor, Brief, Project, Token, TraceEntry
 from briefs.services import briefs
-from flower import live
-from flower.threads import run_in_database_thread
+from core import live
+from core.threads import run_in_database_thread
 from tests.factories import agent, identity, make_brief, operator
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 
 from briefs.models import Project
 from briefs.services import projects
-from flower.errors import Conflict, Invalid
+from core.errors import Conflict, Invalid
 from tests.factories import git, make_repository, operator
 from worktrees import services as worktrees
 

@@ -9,7 +9,7 @@ from django.test import Client
 
 from briefs.models import Token
 from briefs.services import actors, briefs, links, questions, recall, relations
-from flower.errors import Invalid, NotFound, TooLarge
+from core.errors import Invalid, NotFound, TooLarge
 from tests.factories import agent, identity, make_brief, make_project, operator
 
 pytestmark = pytest.mark.django_db

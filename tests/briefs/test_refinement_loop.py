@@ -6,7 +6,7 @@ import pytest
 
 from briefs.models import Brief, Link
 from briefs.services import briefs, proposals, questions, relations, specs
-from flower.errors import Conflict, Forbidden, Invalid, NotFound
+from core.errors import Conflict, Forbidden, Invalid, NotFound
 from tests.factories import agent, make_brief, operator
 
 pytestmark = pytest.mark.django_db

@@ -12,8 +12,8 @@ from django.db import connections
 from briefs import tasks
 from briefs.models import Proposal, Refinement
 from briefs.services import refining
-from flower import llm
-from flower.errors import Conflict
+from core import llm
+from core.errors import Conflict
 from tests.factories import make_brief, operator
 from tests.fake_llm import FakeLlm, chunks
 

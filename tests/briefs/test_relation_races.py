@@ -12,8 +12,8 @@ from django.db import DatabaseError, connection, connections, transaction
 from briefs import lifecycle, trace
 from briefs.models import Brief, Link, Project, TraceEntry
 from briefs.services import actors, links, relations
-from flower.errors import Refusal
-from flower.trouble import resilient
+from core.errors import Refusal
+from core.trouble import resilient
 from tests.factories import make_brief, operator
 
 ROUNDS = 12

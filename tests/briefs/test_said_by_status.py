@@ -10,7 +10,7 @@ from briefs import lifecycle, trace
 from briefs.models import Brief, TraceEntry
 from briefs.services import briefs, proposals, questions, relations
 from briefs.templatetags.flower import with_links
-from flower.errors import Conflict, Forbidden
+from core.errors import Conflict, Forbidden
 from tests.factories import agent, make_brief, operator
 
 pytestmark = pytest.mark.django_db

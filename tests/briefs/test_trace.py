@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection, connections, transaction
 from briefs import trace, triggers
 from briefs.models import Brief, TraceEntry
 from briefs.services import briefs, relations, specs
-from flower.errors import NotFound, TooLarge
+from core.errors import NotFound, TooLarge
 from tests.factories import agent, make_brief, operator
 
 
@@ -121,7 +121,7 @@ def test_too_long_and_gone_are_refused(brief):
 
 @pytest.mark.django_db
 def test_a_spec_change_snapshots_the_prior_one_and_a_stale_one_is_refused(brief):
-    from flower.errors import Conflict
+    from core.errors import Conflict
 
     specs.update(brief, "first", base_version=0, actor=operator())
     specs.update(brief, "second", base_version=1, actor=agent(), why="clearer")
@@ -134,7 +134,7 @@ def test_a_spec_change_snapshots_the_prior_one_and_a_stale_one_is_refused(brief)
 
 @pytest.mark.django_db
 def test_a_circle_of_dependencies_is_refused_with_its_path():
-    from flower.errors import Invalid
+    from core.errors import Invalid
 
     a, b, c = make_brief("A"), make_brief("B"), make_brief("C")
     relations.add_dependency(a, b, actor=operator())

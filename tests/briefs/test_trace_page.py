@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from briefs import consumers, lifecycle, routing, trace
 from briefs.models import TraceEntry
 from briefs.services import briefs, links
-from flower.threads import run_in_database_thread
+from core.threads import run_in_database_thread
 from tests.factories import agent, identity, make_brief, operator
 
 HTMX = {"HX-Request": "true"}

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
+from core.errors import Conflict
 from dispatch import claims, machine, services
 from dispatch import merge as merging
 from dispatch.models import DispatchRequest, MergeLock
-from flower.errors import Conflict
 from tests.factories import agent, git, make_brief, operator
 from worktrees import git as plumbing
 from worktrees import services as worktrees

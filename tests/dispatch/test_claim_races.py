@@ -11,9 +11,9 @@ import threading
 import pytest
 from django.db import connection, connections
 
+from core.errors import Conflict
 from dispatch import claims, services
 from dispatch.models import DispatchRequest
-from flower.errors import Conflict
 from tests.factories import agent, make_brief, operator
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -64,7 +64,7 @@ settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = sys.a
 from briefs.models import Actor
 from dispatch import claims
 from dispatch.models import DispatchRequest
-from flower.errors import Conflict
+from core.errors import Conflict
 
 def attempt(number, ref):
     try:

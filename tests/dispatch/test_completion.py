@@ -262,7 +262,7 @@ def test_a_setup_command_that_leaves_the_tree_clean_is_told_nothing_of(db, home,
 
 def test_a_submodules_checkout_is_no_project(super_project):
     from briefs.services import projects
-    from flower.errors import Invalid
+    from core.errors import Invalid
 
     root = super_project.path
     with pytest.raises(Invalid) as refused:

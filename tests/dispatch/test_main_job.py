@@ -9,11 +9,11 @@ import pytest
 from briefs import trace
 from briefs.models import Link, Token
 from briefs.services import actors, relations
+from core.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from daemons.services import processes, programs
 from dispatch import claims, services, tools
 from dispatch import merge as merging
 from dispatch.models import DispatchRequest
-from flower.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from tests.factories import agent, complete_brief, git, identity, make_brief, operator
 from tests.system.running import until
 from transcripts import owners

@@ -12,13 +12,13 @@ import pytest
 
 from briefs.models import Token
 from briefs.services import projects
+from core.errors import Conflict, Forbidden
 from daemons.models import Process
 from daemons.services import processes
 from dispatch import claims, lifecycle, machine, services
 from dispatch import merge as merging
 from dispatch.merge import gates, landing, record
 from dispatch.models import DispatchRequest, MergeLock
-from flower.errors import Conflict, Forbidden
 from tests.factories import agent, git, identity, make_brief, operator
 from tests.system.running import until
 from worktrees import git as plumbing

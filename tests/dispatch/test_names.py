@@ -9,10 +9,10 @@ from django.core.management import CommandError, call_command
 
 from briefs.models import Link, Project, Token
 from briefs.services import links, projects
+from core.errors import Invalid
+from core.refnames import is_commit_id, why_no_branch
 from dispatch import merge as merging
 from dispatch import services, tools
-from flower.errors import Invalid
-from flower.refnames import is_commit_id, why_no_branch
 from tests.factories import git, identity, make_brief, make_project, make_repository, operator
 from worktrees import services as worktrees
 

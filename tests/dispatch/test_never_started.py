@@ -9,11 +9,11 @@ from datetime import timedelta
 import pytest
 
 from briefs.models import Token
+from core.errors import Conflict
 from daemons.models import Process
 from daemons.services import processes, programs
 from dispatch import claims, machine, services
 from dispatch import merge as merging
-from flower.errors import Conflict
 from tests.factories import agent, git, identity, make_brief, operator
 from tests.system.running import until
 from worktrees import services as worktrees

@@ -10,9 +10,9 @@ import pytest
 from briefs.identity import Identity
 from briefs.models import Token
 from briefs.services import actors, briefs
+from core.errors import Forbidden
 from dispatch import claims, machine, services, tools
 from dispatch.models import DispatchRequest
-from flower.errors import Forbidden
 from tests.factories import agent, git, identity, make_brief, make_project, operator
 
 pytestmark = pytest.mark.django_db(transaction=True)

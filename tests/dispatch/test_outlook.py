@@ -10,13 +10,13 @@ from briefs import lifecycle
 from briefs.models import Brief
 from briefs.services import briefs, questions, relations
 from briefs.views.board_filters import needs_a_person
+from core.errors import Conflict
 from daemons.services import programs
 from dispatch import board, claims, outlook, services  # noqa: F401  board declares what needs you
 from dispatch import lifecycle as requests
 from dispatch import merge as merging
 from dispatch.line import Line
 from dispatch.outlook import Code, Who
-from flower.errors import Conflict
 from tests.factories import agent, identity, make_brief, operator
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,13 +9,13 @@ import pytest
 from briefs import lifecycle
 from briefs.models import Brief, Token
 from briefs.services import questions, relations
+from core.errors import Conflict, Invalid, NotFound
+from core.toolbox import ANSWER_BUDGET, as_text
 from daemons.services import programs
 from dispatch import claims, recalling, services, tools
 from dispatch import merge as merging
 from dispatch.models import DispatchRequest, MergeLock
-from flower.errors import Conflict, Invalid, NotFound
 from flower.mcp import registry
-from flower.toolbox import ANSWER_BUDGET, as_text
 from tests.factories import agent, git, identity, make_brief, make_project, operator
 
 pytestmark = pytest.mark.django_db(transaction=True)

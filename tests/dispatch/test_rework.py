@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from briefs.models import Token
+from core.errors import Conflict
 from daemons.services import programs
 from dispatch import claims, services, tools
 from dispatch import merge as merging
 from dispatch.models import DispatchRequest
-from flower.errors import Conflict
 from tests.factories import agent, git, identity, make_brief, operator
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
+from core.errors import Invalid
 from dispatch import claims, machine, services
 from dispatch import merge as merging
 from dispatch.merge import record as records
-from flower.errors import Invalid
 from tests.factories import agent, make_brief, operator
 from worktrees import git as plumbing
 from worktrees.models import Worktree

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from briefs.models import Token
+from core.errors import Conflict, Forbidden, Invalid, NotFound
 from daemons.services import programs
 from dispatch import claims, services, tools
 from dispatch.models import DispatchRequest
-from flower.errors import Conflict, Forbidden, Invalid, NotFound
 from tests.factories import agent, git, identity, make_brief, operator
 from worktrees import services as worktrees
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from core.errors import Conflict
 from daemons.services import processes, programs
 from dispatch import claims, machine, services
 from dispatch.models import DispatchRequest
-from flower.errors import Conflict
 from tests.factories import agent, git, make_brief, operator
 from tests.system.running import until
 from worktrees import services as worktrees

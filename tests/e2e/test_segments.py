@@ -341,7 +341,7 @@ def test_the_page_fills_while_one_looks_on(page: Page, made: Made):
 def test_a_run_that_forms_takes_nothing_out_of_sight(page: Page, made: Made):
     visit(page, made)
     made.do(
-        "from flower import live",
+        "from core import live",
         f"session = Session.objects.get(pk={made.number})",
         "for n in range(5, 13):",
         "    Segment.objects.create(session=session, key=f'x{n}', position=n, first=5 * n - 4, last=5 * n,"

@@ -17,7 +17,7 @@ from typing import Any, Final
 from pygments.lexers import get_all_lexers
 
 from briefs.services import specs
-from flower import logs, markdown, rendering
+from core import logs, markdown, rendering
 from tests.flower import patterns
 from transcripts import telling
 from transcripts.adapters import open_adapter
@@ -37,7 +37,7 @@ SIZES: Final = {
     "transcripts.wording": 10_000,
     "": 60_000,
 }
-ELSEWHERE: Final = ("flower.render_process",)  # runs within bounds of its own
+ELSEWHERE: Final = ("core.render_process",)  # runs within bounds of its own
 PIECES: Final = (
     "`", "``", "```", "~~~", "*", "**", "_", "__", "~~", "[", "]", "![", "](", ")", "(", "<", ">", "> ", "- ", "1. ",
     "* ", "- [ ] ", "#", "# ", "|", "|-|", "\n", "\n\n", "    ", "\t", " ", "\\", "&", "&amp;", "<a@b.c>",

@@ -10,7 +10,8 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, connections
 
-from flower import asgi, metrics, threads
+from core import metrics, threads
+from flower import asgi
 from tests.flower.test_mcp import ask
 
 

@@ -20,7 +20,7 @@ def test_no_text_holds_a_thread_or_swells():
 def test_every_pattern_is_found():
     names = {found.name for found in patterns.compiled()}
     assert len(names) > 150
-    assert {"flower.logs._SUSPECT", "transcripts.segmentation.steps._VCS"} <= names
+    assert {"core.logs._SUSPECT", "transcripts.segmentation.steps._VCS"} <= names
 
 
 @pytest.mark.parametrize("text", ["(a" * 40, "aaaa" * 10, "#1 @a"])

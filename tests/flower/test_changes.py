@@ -10,12 +10,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from briefs.services import briefs
+from core import changes
+from core.threads import run_in_database_thread
 from daemons.models import Process, Scratchpad
 from daemons.services import scratchpads
 from dispatch import services as dispatching
 from dispatch.models import DispatchRequest
-from flower import changes
-from flower.threads import run_in_database_thread
 from tests.briefs.test_live import Page, append_silently, reader
 from tests.factories import make_brief, operator
 from transcripts.models import Session

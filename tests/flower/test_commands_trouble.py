@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from django.db import OperationalError, connection
 
+from core.trouble import Unavailable
 from flower import complaints
 from flower.env import BASE_DIR
-from flower.trouble import Unavailable
 from tests.system.running import free_port
 
 HAS_DRIVER = importlib.util.find_spec("MySQLdb") is not None

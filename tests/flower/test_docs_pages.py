@@ -13,14 +13,14 @@ from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
 from briefs.lifecycle import BRIEF
+from core.lifecycle import Table
 from daemons.models import Process
 from dispatch.lifecycle import DISPATCH
 from dispatch.merge.record import NotMerged
 from flower.env import BASE_DIR
-from flower.lifecycle import Table
 from flower.mcp.registry import catalogue
 from tests.flower.test_docs import DOCS, own_commands, targets
-from tests.flower.test_layers import FLOOR, ROOMS
+from tests.flower.test_layers import ROOMS
 from worktrees.services import WORKTREE
 
 PAGES = [*sorted(BASE_DIR.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
@@ -161,7 +161,8 @@ def test_links_lead_somewhere(page: Path):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_are_named_exist(page: Path):
-    folders = "|".join(sorted(ROOMS | {"flower", "tests", "templates", "static", "bench", "demo", "docs", "deploy"}))
+    others = {"core", "flower", "tests", "templates", "static", "bench", "demo", "docs", "deploy"}
+    folders = "|".join(sorted(ROOMS | others))
     for name in re.findall(rf"`((?:{folders})/[\w./-]+)`", page.read_text()):
         if name != "bench/results.json":  # made by make bench
             assert (BASE_DIR / name).exists(), f"{page.name} names {name}, which is not there"
@@ -200,5 +201,5 @@ def test_each_dependency_has_its_reason():
 
 
 def test_the_floor_is_named():
-    (line,) = re.findall(r"^ +the floor +(.*?) +\(", read("ARCHITECTURE.md"), re.M)
-    assert {f"flower.{name}" for name in line.split()} == FLOOR
+    (words,) = re.findall(r"^ +core +(.*?)\n\n", read("ARCHITECTURE.md"), re.M | re.S)
+    assert set(words.split()) == {path.stem for path in (BASE_DIR / "core").glob("[a-z]*.py")}

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from core.environment import clean_environment
 from daemons import terminal
 from daemons.models import Process
 from daemons.services import processes
 from flower.env import BASE_DIR
-from flower.environment import clean_environment
 from tests.system.running import until
 from worktrees.git.command import run
 
@@ -72,7 +72,7 @@ def test_a_gate_below_make_up_sees_the_projects_own_variables(tmp_path: Path):
         "PYTHON = project-python\nARGS ?= own-args\ntest:\n\t@echo $(PYTHON) $(ARGS) [$(MAKELEVEL)] [$$GIT_DIR]\n"
     )
     (above / "up.py").write_text(
-        "import json, subprocess\nfrom flower.environment import clean_environment\n"
+        "import json, subprocess\nfrom core.environment import clean_environment\n"
         f"print(subprocess.run(['make', 'test'], cwd={str(project)!r}, env=clean_environment(),"
         " capture_output=True, text=True).stdout)\n"
     )

@@ -10,8 +10,9 @@ import structlog
 
 from briefs.models import Token
 from briefs.services import actors
+from core import logs, metrics
 from dispatch import services
-from flower import health, logs, metrics
+from flower import health
 from tests.factories import make_brief, make_project, operator
 from tests.web import WebProcess
 

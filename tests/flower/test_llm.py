@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from flower import llm, up
+from core import llm
+from flower import up
 from flower.env import BASE_DIR
 from tests.fake_llm import FakeLlm, chunks
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from flower import llm
-from flower.llm import Schema, Spent, Why
+from core import llm
+from core.llm import Schema, Spent, Why
 from tests.fake_llm import FakeLlm, chunks, whole
 
 SCHEMA = Schema("thing", {"type": "object", "properties": {}, "required": [], "additionalProperties": False})

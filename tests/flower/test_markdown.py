@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from flower.markdown import literal, render
+from core.markdown import literal, render
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -12,10 +12,10 @@ from briefs.models import Brief, Token, TraceEntry
 from briefs.models.status import Status
 from briefs.services import actors
 from briefs.services.recall import SECTIONS
+from core.errors import Conflict, Invalid
+from core.toolbox import Arg, Tool
 from flower.asgi import application
-from flower.errors import Conflict, Invalid
 from flower.mcp import endpoint, registry
-from flower.toolbox import Arg, Tool
 
 
 def sample(

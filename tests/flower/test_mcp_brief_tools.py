@@ -18,8 +18,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
 from briefs.services.recall import MIN_BUDGET
+from core.toolbox import ANSWER_BUDGET
 from flower.mcp.registry import catalogue
-from flower.toolbox import ANSWER_BUDGET
 from tests.web import WebProcess
 
 pytestmark = pytest.mark.slow

@@ -6,9 +6,9 @@ import os
 import re
 
 from briefs.services import actors
+from core.toolbox import BODY_LIMIT
 from flower.env import BASE_DIR
 from flower.mcp import endpoint, registry
-from flower.toolbox import BODY_LIMIT
 
 DOCUMENT = BASE_DIR / "docs" / "tools.md"
 BEGIN, END = "<!-- tools: begin -->\n", "<!-- tools: end -->"

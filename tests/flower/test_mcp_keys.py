@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from briefs.models import Brief, KeyedCall, Question, Token, TraceEntry
 from briefs.services import keyed_calls
+from core.errors import Conflict, Invalid, NotFound
 from daemons.models import Scratchpad
 from dispatch import claims, services
-from flower.errors import Conflict, Invalid, NotFound
 from flower.mcp import registry
 from tests.briefs.test_relation_races import at_once
 from tests.factories import agent, identity, make_brief, operator

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from briefs import trace
 from briefs.models import Dependency, TraceEntry
-from flower.prepared import Prepared
+from core.prepared import Prepared
 from tests.factories import make_brief, operator
 
 pytestmark = pytest.mark.django_db

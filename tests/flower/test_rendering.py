@@ -15,9 +15,9 @@ from urllib.parse import quote
 import psutil
 import pytest
 
-from flower import markdown, rendering
+from core import markdown, rendering
+from core.rendering import Plain
 from flower.env import BASE_DIR
-from flower.rendering import Plain
 
 TICKS = "`" * 8_000 + "\n" + "x\n" * 40_000
 LINKS = "[a]: http://x/" + "A" * 9_900 + "\n\n" + "[a]\n\n" * 9_000
@@ -40,7 +40,7 @@ def program(pool, monkeypatch, tmp_path):
     """A render process with a fault: returns the function that gives it a body, which sees ``text``."""
 
     def with_fault(body: str) -> None:
-        source = (BASE_DIR / "flower" / "render_process.py").read_text()
+        source = (BASE_DIR / "core" / "render_process.py").read_text()
         fault = "\n".join(f"    {line}" for line in body.splitlines())
         head = "def render(text: str) -> Answer:\n"
         assert head in source
@@ -185,7 +185,7 @@ def test_what_is_kept_is_bounded_and_so_is_one_entry():
 
 def test_children_end_with_their_parent_however_it_ends():
     script = (
-        "import os, sys; sys.path.insert(0, sys.argv[1]); from flower import rendering\n"
+        "import os, sys; sys.path.insert(0, sys.argv[1]); from core import rendering\n"
         "rendering.render(['*one*']); print(rendering._pool.free[0].process.pid, flush=True)\n"
         "os.kill(os.getpid(), int(sys.argv[2])) if sys.argv[2] != '0' else None"
     )

@@ -26,9 +26,10 @@ from briefs import throttle, trace
 from briefs.models import Actor, Token, TraceEntry
 from briefs.models.throttle import LoginThrottle
 from briefs.services import actors
-from flower import env, login, logs, routing
+from core import logs
+from core.errors import Conflict, Forbidden
+from flower import env, login, routing
 from flower.asgi import application
-from flower.errors import Conflict, Forbidden
 from tests.factories import make_brief, operator
 
 OPEN = ("login/", "logout/", "enter/", "healthz", "readyz")

@@ -14,9 +14,9 @@ from django.db import OperationalError, connection, connections, transaction
 
 from briefs.models import Brief
 from briefs.services import briefs
-from flower import threads, trouble
-from flower.errors import Refusal
-from flower.trouble import Unavailable, code_of, resilient
+from core import threads, trouble
+from core.errors import Refusal
+from core.trouble import Unavailable, code_of, resilient
 from tests.factories import make_brief
 from tests.flower.test_mcp import ask, call
 

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from briefs.models import Link
-from flower.errors import Forbidden, Invalid, NotFound
+from core.errors import Forbidden, Invalid, NotFound
 from tests import factories
 from tests.transcripts.logs import SESSION, Claude, claude_log, codex_log, dump, write
 from transcripts import blocks, ingest, owners, paging, storing

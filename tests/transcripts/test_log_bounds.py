@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 import zstandard
 
-from flower.errors import TooLarge
+from core.errors import TooLarge
 from tests.transcripts.logs import Claude, dump, write
 from tests.transcripts.test_ingest import everything
 from transcripts import ingest, reading

@@ -9,8 +9,8 @@ import pytest
 from briefs import trace
 from briefs.models import Brief, Question
 from briefs.services import briefs
-from flower import live
-from flower.errors import Conflict, Invalid, NotFound
+from core import live
+from core.errors import Conflict, Invalid, NotFound
 from tests import factories
 from tests.transcripts import stored
 from tests.transcripts.building import Log

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flower.errors import NotFound
+from core.errors import NotFound
 from tests.transcripts import stored
 from tests.transcripts.building import Log
 from transcripts import paging

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from flower.errors import Forbidden
+from core.errors import Forbidden
 from tests import factories
 from tests.transcripts import stored
 from tests.transcripts.building import TOPICS, Log, piece

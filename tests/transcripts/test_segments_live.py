@@ -12,8 +12,8 @@ from channels.testing import WebsocketCommunicator
 
 from briefs.identity import Identity
 from briefs.models import Token
-from flower import live
-from flower.threads import run_in_database_thread
+from core import live
+from core.threads import run_in_database_thread
 from tests.factories import agent, identity, make_brief, operator
 from tests.transcripts import stored
 from tests.transcripts.building import Log

@@ -15,9 +15,9 @@ from django.utils import timezone
 from briefs.identity import Identity, Scope
 from briefs.models import Link, Token
 from briefs.services import actors, links
+from core import live
 from core.format import tokens
 from daemons.models import Process
-from flower import live
 from tests import factories
 from tests.transcripts import stored
 from tests.transcripts.building import Log, piece

@@ -27,7 +27,7 @@ def result(text: str, **fields) -> Event:
     [
         ("Bash", {"command": "git status"}, "git status"),
         ("Bash", {"command": "git add .\ngit commit"}, "git add . git commit"),
-        ("Read", {"file_path": "/srv/app/flower/live.py"}, "flower/live.py"),
+        ("Read", {"file_path": "/srv/app/core/live.py"}, "core/live.py"),
         ("Read", {"file_path": "/etc/hosts", "offset": 30, "limit": 20}, "/etc/hosts:30–49"),
         ("Grep", {"pattern": "def publish", "path": "/srv/app/flower"}, "def publish in flower"),
         ("Glob", {"pattern": "**/*.py", "path": "/srv/app"}, "**/*.py"),

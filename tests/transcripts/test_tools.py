@@ -23,9 +23,9 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
 from briefs.models import Token
+from core.errors import Invalid, NotFound
+from core.toolbox import ANSWER_BUDGET
 from flower.env import BASE_DIR
-from flower.errors import Invalid, NotFound
-from flower.toolbox import ANSWER_BUDGET
 from tests import factories
 from tests.transcripts import stored
 from tests.transcripts.building import Log, piece

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from flower import llm
+from core import llm
 from tests.fake_llm import FakeLlm, chunks, whole
 from transcripts.events import Commit, Event, Facts, Kind, Touch, Usage, Verb
 from transcripts.segmentation import Line, Segment, Status, segment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flower.llm import Spent
+from core.llm import Spent
 from transcripts.events import Usage
 from transcripts.model_table import Price
 from transcripts.wording import price

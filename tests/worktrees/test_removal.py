@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from briefs.models import TraceEntry
+from core.errors import Conflict, Invalid
 from daemons import leftovers
 from dispatch import claims, services
-from flower.errors import Conflict, Invalid
 from tests.dispatch.conftest import drive, home, kicks, looks, project  # noqa: F401  fixtures
 from tests.factories import agent, git, make_brief, operator
 from tests.system.running import until

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from briefs.models import Token
+from core.errors import Conflict, NotFound
+from core.toolbox import ANSWER_BUDGET, as_text
 from dispatch import claims, services
-from flower.errors import Conflict, NotFound
-from flower.toolbox import ANSWER_BUDGET, as_text
 from tests.dispatch.conftest import drive, home, kicks, looks, project  # noqa: F401  fixtures
 from tests.factories import agent, git, identity, make_brief, make_project, operator
 from worktrees import recalling, tools

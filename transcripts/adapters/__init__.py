@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from flower.errors import Invalid
+from core.errors import Invalid
 from transcripts.adapters import claude, codex
 from transcripts.adapters.adapter import Adapter, Amendment, Counts, Transcript, read_whole
 from transcripts.adapters.records import KEY_BYTES, Keys, Record, records_of, shorten

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import Q, QuerySet
 
 from briefs.identity import Identity, Scope
-from flower.errors import NotFound
+from core.errors import NotFound
 from transcripts.models import Session
 
 LARGEST = 2**63 - 1  # beyond it a database raises an error of its own

@@ -12,7 +12,7 @@ from django.utils import timezone
 from briefs import trace
 from briefs.models import Actor, Brief, Link, Project
 from briefs.services import briefs, links, questions
-from flower.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Invalid, NotFound
 from transcripts.events import Event
 from transcripts.models import Segment, SegmentComment, SegmentUse, Session
 from transcripts.models.outline import EDITABLE, LINES

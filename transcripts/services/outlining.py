@@ -27,8 +27,8 @@ from django.db import transaction
 from django.db.models import F, prefetch_related_objects
 from django.utils import timezone
 
-from flower import live
-from flower.errors import Conflict
+from core import live
+from core.errors import Conflict
 from transcripts import blocks, naming
 from transcripts.events import Event, Facts, Kind, Usage, Verb
 from transcripts.models import Aside, Block, Segment, Session

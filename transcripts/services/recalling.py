@@ -16,8 +16,8 @@ from django.urls import reverse
 
 from briefs.identity import Identity
 from briefs.services.recall import iso, number_of, page_within
-from flower.errors import Invalid
-from flower.toolbox import ANSWER_BUDGET
+from core.errors import Invalid
+from core.toolbox import ANSWER_BUDGET
 from transcripts import costs, liveness, naming, paths
 from transcripts.models import Segment, SegmentUse, Session, SessionCommit, TouchedFile
 from transcripts.services import access

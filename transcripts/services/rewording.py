@@ -15,8 +15,8 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from briefs.models import Actor
-from flower import live, llm
-from flower.errors import Conflict, Forbidden
+from core import live, llm
+from core.errors import Conflict, Forbidden
 from transcripts import wording
 from transcripts.models import Segment, Session, Wording
 from transcripts.segmentation import Segment as Made

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from briefs.models import Actor, Brief, Project
-from flower.errors import Conflict, Forbidden, Invalid
+from core.errors import Conflict, Forbidden, Invalid
 from transcripts import owners, storing
 from transcripts.adapters import open_adapter, recognise
 from transcripts.models import ExpectedSession, LogFile, Session, Taking

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from briefs.forms import Lines, Words, read
 from briefs.models import Brief, Project
 from briefs.views.door import Refused, Request, show
-from flower.errors import Conflict, Invalid, NotFound, Refusal
+from core.errors import Conflict, Invalid, NotFound, Refusal
 from transcripts.events import Event, Kind
 from transcripts.models import Segment, Session
 from transcripts.models.outline import EDITABLE, LINES

@@ -24,7 +24,7 @@ from briefs.models import Project
 from briefs.services import recall, references
 from briefs.views.door import Request, show
 from core.format import lasted
-from flower import llm, markdown
+from core import llm, markdown
 from transcripts import costs, liveness, naming, paging, paths
 from transcripts.blocks import index_of
 from transcripts.events import Verb

@@ -17,7 +17,7 @@ from briefs.models import Brief, Link, Project
 from briefs.services import recall
 from briefs.views import rooms
 from briefs.views.door import Refused, Request, show
-from flower.errors import Invalid, Refusal
+from core.errors import Invalid, Refusal
 from transcripts import costs, liveness, naming
 from transcripts.models import Session, Taking
 from transcripts.services import access, taking

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from briefs.services import attachments
 from briefs.views.door import Request, show
-from flower.errors import NotFound
+from core.errors import NotFound
 from transcripts import costs, liveness, naming, paging
 from transcripts.events import Event, Kind
 from transcripts.models import LogFile, Segment, Session

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from flower import llm
-from flower.llm import LlmError, Spent, Why
+from core import llm
+from core.llm import LlmError, Spent, Why
 from transcripts.events import Event, Facts
 from transcripts.model_table import Price
 from transcripts.segmentation import Segment, Status

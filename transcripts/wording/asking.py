@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from flower import llm
-from flower.llm import LlmError, Spent, Why
+from core import llm
+from core.llm import LlmError, Spent, Why
 from transcripts.events import Facts
 from transcripts.segmentation import Segment
 

@@ -11,7 +11,7 @@ import re
 import string
 from typing import Final
 
-from flower.logs import HIDDEN, redact
+from core.logs import HIDDEN, redact
 
 _NAMES: Final = (
     r"(?:pass(?:word|wd|phrase|code)|(?<=[_-])pass|pwd|secret|token|credentials?|api[_-]?key|access[_-]?key(?:[_-]?id)?|"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from flower.llm import Spent
+from core.llm import Spent
 from transcripts import model_table
 from transcripts.events import Usage
 from transcripts.model_table import Price

@@ -16,7 +16,7 @@ from typing import Final
 
 from django.template.loader import get_template, render_to_string
 
-from flower.llm import Message
+from core.llm import Message
 from transcripts.events import Facts
 from transcripts.segmentation import Segment
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
-from flower.llm import Schema
+from core.llm import Schema
 from transcripts.segmentation import Line, Status
 
 from .digest import clipped, one_line

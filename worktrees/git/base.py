@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from flower.refnames import why_no_branch
+from core.refnames import why_no_branch
 
 from . import command, locks, programs
 from .command import OUTPUT_LIMIT, QUICK, Output

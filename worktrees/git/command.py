@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from flower.environment import clean_environment
+from core.environment import clean_environment
 
 from . import programs
 from .errors import FilterNotAllowed, GitError

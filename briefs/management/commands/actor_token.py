@@ -7,7 +7,7 @@ from django.db import transaction
 
 from briefs.models import Actor, Project, Token
 from briefs.services import actors
-from flower.errors import Refusal
+from core.errors import Refusal
 
 _SCOPES = [scope for scope in Token.Scope.values if scope != Token.Scope.RUN]  # runs get theirs from flower itself
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from briefs.services import projects
-from flower.errors import Refusal
+from core.errors import Refusal
 
 
 class Command(BaseCommand):

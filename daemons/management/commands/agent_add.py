@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from core.errors import Refusal
 from daemons.services import programs
-from flower.errors import Refusal
 
 
 class Command(BaseCommand):

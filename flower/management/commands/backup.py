@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from core.errors import Refusal
 from flower.backup import making
-from flower.errors import Refusal
 
 
 class Command(BaseCommand):

@@ -7,9 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from core.errors import Refusal
 from flower import up
 from flower.backup import marker, restoring
-from flower.errors import Refusal
 
 
 class Command(BaseCommand):

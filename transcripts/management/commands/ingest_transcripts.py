@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from briefs.models import Project
-from flower.errors import Refusal
+from core.errors import Refusal
 from transcripts import ingest
 from transcripts.models import Session
 from transcripts.services import outlining

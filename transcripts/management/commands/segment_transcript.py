@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from flower.errors import Refusal
+from core.errors import Refusal
 from transcripts.adapters import read
 from transcripts.segmentation import Line, Segment, segment
 

@@ -1,6 +1,6 @@
 """The render process: markdown to HTML, one text at a time, each within bounds of time, memory and size.
 
-``flower/rendering.py`` runs this file by its path (``python -I``), in a process that may be killed at any moment: no
+``core/rendering.py`` runs this file by its path (``python -I``), in a process that may be killed at any moment: no
 Django, no database, no secret, nothing but the text. Whatever a text does to the parser, to a lexer or to an expression
 in them, it does it here, and not for long:
 

@@ -1,6 +1,6 @@
 """Texts are rendered in processes that may be killed: nobody's text holds a thread of ours.
 
-A few children run ``flower/render_process.py``, each rendering one text at a time within bounds of CPU time, memory and
+A few children run ``core/render_process.py``, each rendering one text at a time within bounds of CPU time, memory and
 size. Whatever the next text does that nobody thought of, it does it to a child: at worst the kernel ends that child
 after half a CPU second, this process has slept meanwhile, and the text is shown as it was written.
 

@@ -1,6 +1,6 @@
 """Whether a list that is shown has fallen behind: a version of all that lists show, read from the rows themselves.
 
-Hints may be lost with the broker (flower/live.py). A page names the version that it was rendered at; each answer to its
+Hints may be lost with the broker (core/live.py). A page names the version that it was rendered at; each answer to its
 heartbeat has the one of now, and where they differ the page asks for its list again. Rooms offer cheap aggregates of
 their rows: sums and counts rise or change with every commit, in whatever order commits come (a newest number would
 not). They are read at most once a second in a process, however many pages look on.

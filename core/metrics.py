@@ -109,7 +109,7 @@ def open_websocket() -> Iterator[None]:
 
 
 def note_push(message: Mapping[str, Any]) -> None:
-    """For a consumer's handler: how long ago the live message was sent (flower/live.py puts the time in ``at``)."""
+    """For a consumer's handler: how long ago the live message was sent (core/live.py puts the time in ``at``)."""
     sent = message.get("at")
     if isinstance(sent, int | float):
         push_seconds.observe(max(0.0, time.time() - sent))

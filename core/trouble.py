@@ -23,7 +23,7 @@ from typing import Any, Final, Literal, ParamSpec, TypeVar
 import structlog
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
-from flower.errors import Refusal
+from core.errors import Refusal
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -25,8 +25,8 @@ from django.core.handlers.asgi import ASGIHandler
 from django.db import close_old_connections, connections
 from django.http import HttpRequest, HttpResponseBase
 
-from flower import rendering
-from flower.trouble import resilient
+from core import rendering
+from core.trouble import resilient
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from flower.errors import Conflict, Invalid
+from core.errors import Conflict, Invalid
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Markdown to safe HTML, once per text.
 
 Text from agents is data: raw HTML is off in the parser, and nh3 (ammonia) filters what comes out all the same, so
-that a fault in one of them is not a hole. Texts are rendered in processes of their own (flower/rendering.py), within
+that a fault in one of them is not a hole. Texts are rendered in processes of their own (core/rendering.py), within
 bounds of time and size: a text beyond them is shown as it was written, with a sentence that says why. What came of a
 text is kept by the text, in this process only; that nothing came of it, too.
 
@@ -25,8 +25,8 @@ from typing import Final
 
 from django.utils.safestring import SafeString, mark_safe
 
-from flower import rendering
-from flower.rendering import Answer, Plain
+from core import rendering
+from core.rendering import Answer, Plain
 
 MAX_CHARACTERS: Final = 400_000  # longer text is shown as plain text
 KEPT_BYTES: Final = 16_000_000  # of rendered texts, in this process; the largest has less than half

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple, TypedDict
 
 from django.conf import settings
 
-from flower.logs import redact
+from core.logs import redact
 
 TIMEOUT: Final = 120.0  # seconds for the whole answer to begin; a stream may go on longer
 RETRIES: Final = 2
