@@ -29,7 +29,8 @@ def test_a_client_that_does_not_read_is_waited_for(web_process: WebProcess) -> N
     brief = web_process.scene["mine"]
     web_process.execute(
         "INSERT INTO daemons_process (id, purpose, brief_id, command, cwd, phase, error, reason, stop_why,"
-        " output_bytes, created_at, run) VALUES (900, 'agent', ?, 'x', '/x', 'running', '', '', '', 0, '2026-01-01 00:00:00', 1)",
+        " output_bytes, created_at, run)"
+        " VALUES (900, 'agent', ?, 'x', '/x', 'running', '', '', '', 0, '2026-01-01 00:00:00', 1)",
         brief,
     )
     web = _daphne(web_process)

@@ -23,8 +23,8 @@ from django.views.decorators.http import require_safe
 from briefs.models import Project
 from briefs.services import recall, references
 from briefs.views.door import Request, show
-from core.format import lasted
 from core import llm, markdown
+from core.format import lasted
 from transcripts import costs, liveness, naming, paging, paths
 from transcripts.blocks import index_of
 from transcripts.events import Verb
