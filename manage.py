@@ -8,6 +8,21 @@ import sys
 
 
 def main() -> None:
+    """Run what was asked for, if this Python has what it needs."""
+    try:
+        import django  # noqa: F401
+        import structlog  # noqa: F401
+    except ImportError as error:
+        sys.stderr.write(
+            f"{sys.executable} does not have flower's packages ({error}). Call it as .venv/bin/python manage.py; "
+            "make up installs what is missing.\n"
+        )
+        sys.exit(1)
+    run()
+
+
+def run() -> None:
+    """The command of this process; trouble that is no bug is one sentence on stderr, and ends with exit code 1."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flower.settings")
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured

@@ -113,6 +113,14 @@ def test_a_server_that_refuses(tmp_path, user, part):
     assert part in said and "hunter2x" not in said
 
 
+def test_a_python_without_the_packages(tmp_path):
+    """``python3 manage.py``, say, instead of ``.venv/bin/python manage.py``."""
+    for command in ("doctor", "trace_verify"):
+        argv = [sys.executable, "-S", "manage.py", command]
+        said = sentence_of(subprocess.run(argv, cwd=BASE_DIR, capture_output=True, text=True, timeout=60))
+        assert "does not have flower's packages (No module named 'django')" in said and ".venv/bin/python" in said
+
+
 def test_the_traceback_can_be_had(tmp_path):
     done = manage(tmp_path, "trace_verify", "--traceback")
     assert done.returncode == 1 and "Traceback" in done.stderr and "no such table" in done.stderr
