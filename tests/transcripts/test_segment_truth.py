@@ -121,8 +121,7 @@ class Recount:
 
     def _named(self, values: dict[str, str], paths: set[str], least: int = 0) -> None:
         named = re.split(r", | and ", values["files"].removesuffix(" more"))
-        names = {re.split(r"[\\/]", path.rstrip("/"))[-1] for path in paths}
-        assert all(name in names or name.isdecimal() for name in named), (named, names)
+        assert all(any(path.endswith(name) for path in paths) or name.isdecimal() for name in named), (named, paths)
         if values["files"].endswith(" more"):
             assert len(named) - 1 + int(named[-1]) == len(paths), (values, paths)
         elif not least:

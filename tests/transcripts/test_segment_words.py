@@ -75,6 +75,7 @@ def test_only_marks_are_taken_off():
     assert unmarked("**Bold** and `**code**` → *soft* [link](x) snake_case 2 * 3 * 4") == (
         "Bold and `**code**` → soft link snake_case 2 * 3 * 4"
     )
+    assert unmarked("**`map.py`** — drawn") == "`map.py` — drawn"
 
 
 def test_a_cut_is_marked_and_lies_at_the_end_of_a_sentence():
@@ -148,7 +149,7 @@ def test_pasted_output_and_slash_commands_are_no_titles():
     pasted = "main on [$!?] via v1.26.2 (us-east-2) 1m26s\nWhy does the harbour map fail?"
     assert title(drawn(pasted))[0] == "Why does the harbour map fail?"
     log = Log().ask("/review 12 --all --the things").say("I look at the map of the harbour.").read("map.py")
-    assert title(log.say("It is fine.")) == ("I look at the map of the harbour.", "what the model said first")
+    assert title(log.say("It is fine.")) == ("I look at the map of the harbour.", "what the model said of it")
 
 
 def test_the_title_before_is_not_used_again():

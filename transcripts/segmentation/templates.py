@@ -64,8 +64,9 @@ def times(number: int) -> str:
 
 
 def named_files(paths: Sequence[str]) -> str:
-    """ "a.py and b.py", "a.py, b.py, c.py, d.py and 3 more"; the same name twice counts as two."""
+    """ "a.py and b.py", "a.py, b.py, c.py, d.py and 3 more"; where two have the same name, with their folders."""
     names = [name_of(path) for path in paths]
+    names = ["/".join(paths[at].split("/")[-2:]) if names.count(name) > 1 else name for at, name in enumerate(names)]
     shown, more = names[:NAMED], len(names) - NAMED
     if more > 0:
         return f"{', '.join(shown)} and {more} more"

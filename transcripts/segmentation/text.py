@@ -117,6 +117,8 @@ def unmarked(text: str) -> str:
     """Without the marks of Markdown for strong words and links; blanks in a row are one. Backticks stay."""
     parts = " ".join(text.split()).split("`")
     for at in range(0, len(parts), 2):
+        if at + 2 < len(parts) and parts[at].endswith("**") and parts[at + 2].startswith("**"):  # around code
+            parts[at], parts[at + 2] = parts[at][:-2], parts[at + 2][2:]
         parts[at] = _STRONG.sub(r"\2", _LINK.sub(r"\1", parts[at]))
     return "`".join(parts).strip()
 

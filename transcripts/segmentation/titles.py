@@ -21,6 +21,7 @@ TITLE: Final = 80  # characters of a heading
 LONGEST: Final = 160  # where nothing shorter is to be had
 FEWEST: Final = 3.0  # words
 SHARED: Final = 2  # words that a sentence has in common with what was done
+FITS: Final = 0.6  # of the words of the program's own title that the work it stands for has
 OPENING: Final = 6  # sentences of a prompt that may name what it wants
 DEEDS: Final = {Verb.WRITTEN: "Write", Verb.EDITED: "Edit", Verb.DELETED: "Delete", Verb.READ: "Read"}
 
@@ -31,15 +32,19 @@ def title_for(work: Work, taken: Container[str]) -> Line:
     found = [line for line in _candidates(work) if line.text.casefold() not in taken]
     found = [line for line in found if text.weight(line.text) >= FEWEST]
     short = [line for line in found if text.width(line.text) <= TITLE]
-    fitting = [line for line in short if line.reason in NAMED or _shares(line.text, done)]
-    whole = [line for line in found if not text.is_lead(line.text)]
-    by_people = [[line for line in lines if line.reason != MODEL] for lines in (fitting, whole)]
-    for line in [*by_people[0], *sorted(by_people[1], key=lambda line: line not in short), *fitting, *found]:
+    fitting = [line for line in found if line.reason in NAMED or (line in short and _shares(line, done))]
+    whole = [line for line in short if not text.is_lead(line.text)]
+    by_people = [line for line in [*fitting, *whole] if line.reason != MODEL]
+    asked = set(lexical.words(work.steps[0].prompt.text[: lexical.TEXT])) if work.steps[0].prompt else set()
+    by_model = [line for line in whole if line.reason == MODEL]
+    by_model.sort(key=lambda line: -len(asked.intersection(lexical.words(line.text))))
+    for line in [*by_people, *by_model, *found]:
         return line
     return _by_files(work, taken)
 
 
-MODEL: Final = "what the model said first"
+OPENS: Final = "the prompt that began it"
+MODEL: Final = "what the model said of it"
 NAMED: Final = ("the brief's title", "the program's own title", "the plan's heading")
 
 
@@ -53,15 +58,17 @@ def _candidates(work: Work) -> Iterator[Line]:
         yield Line(" ".join(typed.text.split()), number, Source.QUOTE, NAMED[0])
     is_whole = work.first == 0 and work.last == len(events) - 1
     for at, event in work.numbered():
-        if event.kind is Kind.TITLE and (is_whole or _shares(event.text, _done(work), 0.6)):
+        if event.kind is Kind.TITLE and (is_whole or _are_of(event.text, _done(work))):
             yield Line(" ".join(event.text.split()), at, Source.QUOTE, NAMED[1])
     for at, heading in plans(work):
         yield Line(heading, at, Source.QUOTE, NAMED[2])
-    for at, event in work.numbered():
-        if event is typed:
-            yield from _said(text.own_words(event.text), at, "the prompt that began it", OPENING)
-    for commit in sorted(work.commits, key=lambda commit: -len(commit.subject)):
-        yield Line(commit.subject, commit.event, Source.QUOTE, "the commit that it led to")
+    subjects = sorted(work.commits, key=lambda commit: -len(commit.subject))
+    committed = [Line(each.subject, each.event, Source.QUOTE, "the commit that it led to") for each in subjects]
+    if not work.changed:  # what began it only asked for the commit
+        yield from committed
+    if typed:
+        yield from _said(text.own_words(typed.text), number, OPENS, OPENING)
+    yield from committed
     for at, event in work.numbered():
         if event is not typed and is_persons(event, work.log.by_model):
             yield from _said(text.own_words(event.text), at, "a later prompt", OPENING)
@@ -110,10 +117,15 @@ def _done(work: Work) -> set[str]:
     return found
 
 
-def _shares(sentence: str, done: set[str], share: float = 0.0) -> bool:
-    own = set(lexical.words(sentence))
-    both = own & done
-    return len(both) >= SHARED and len(both) >= share * len(own)
+def _shares(line: Line, done: set[str]) -> bool:
+    """Does it speak of what was done? What began the work needs less of a sign."""
+    least = 1 if line.reason == OPENS and text.weight(line.text) >= 2 * FEWEST else SHARED
+    return len(done.intersection(lexical.words(line.text))) >= least
+
+
+def _are_of(title: str, done: set[str]) -> bool:
+    own = set(lexical.words(title))
+    return len(own & done) >= max(SHARED, FITS * len(own))
 
 
 def _by_files(work: Work, taken: Container[str]) -> Line:

@@ -28,6 +28,7 @@ OUTCOME: Final = 420  # ... what came of it
 RULING: Final = 240  # ... what a person said on the way
 MEANWHILE: Final = 3  # quotes of people in a summary
 LINES: Final = 6  # of a field
+TOLD: Final = 3.0  # words of a prompt that says why
 ACKNOWLEDGED: Final = 4.5  # words; what is shorter says yes, thanks, go on
 CALL: Final = 100  # characters of a command that is named
 
@@ -107,7 +108,7 @@ def _why(work: Work) -> list[Line]:
     """The plan's own reason, or the prompt that began it."""
     for number, event in work.numbered():
         if event.kind is Kind.PROMPT and is_persons(event, work.log.by_model) and not event.data.get("brief"):
-            said = text.quoted(text.own_words(event.text), WHY)
+            said = text.quoted(text.own_words(event.text), WHY) if text.weight(event.text) >= TOLD else []
             return [Line(each, number, Source.QUOTE, "why: the prompt that began it") for each in said]
         if event.kind in (Kind.ANSWER, Kind.CALL):
             break
