@@ -29,6 +29,7 @@ from flower import env, up
 from flower.backup import making, marker, restoring, rows
 from flower.backup.archive import Archive, BadArchive, Manifest, Table, Writer, opened
 from tests import factories
+from tests.system.running import free_port
 from transcripts.models import Block, LogFile, Session
 from worktrees.models import Worktree
 
@@ -719,6 +720,40 @@ def test_an_interrupted_restore_says_how_it_stands(tmp_path, home, monkeypatch, 
     assert left_in(home) == set()
 
 
+def test_nothing_starts_on_half_of_a_restore(tmp_path):
+    """Some of those that are started, each by itself as in containers; at once, since they take a second to load."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    marker.write(home, marker.Marker("0" * 32, []))
+    worker = ["celery", "--quiet", "-A", "flower", "worker", "--pool=threads"]
+    starts = [["flower.up"], ["flower.up", "prepare"], worker]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FLOWER_", "DJANGO_"))}
+    environment = {
+        **kept,
+        "FLOWER_HOME": str(home),
+        "DATABASE_URL": "",
+        "REDIS_URL": "",
+        "FLOWER_PORT": str(free_port()),
+    }
+    environment["DJANGO_SETTINGS_MODULE"] = "flower.settings"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", *words],
+            cwd=env.BASE_DIR,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for words in starts
+    ]
+    said = [process.communicate(timeout=60)[0].splitlines()[-1] for process in processes]  # celery warns root before
+    sentence = f"A restore into {home} has not ended; run `manage.py restore FILE` once more, then start flower."
+    assert said == [sentence] * len(starts)
+    assert [process.returncode for process in processes] == [2, 2, 1]
+    assert not (home / "flower.sqlite3").exists()
+
+
 # --- in another process, killed ---------------------------------------------------------------------------------------
 
 # Runs restores in forks of itself, since Django takes a second to load. Each line that it reads is one: the file, and
@@ -944,7 +979,6 @@ def test_a_database_without_tables_is_filled_and_emptied_again(tmp_path, home):
     apply = "django.db.migrations.executor:MigrationExecutor.apply_migration"
     try:
         assert place.run("restore", tmp_path / "a.flower", apply, "after", 9) == KILLED
-        assert place.run("restore", tmp_path / "a.flower", "flower.backup.rows.load", "after", 9) == KILLED
         assert place.run("restore", tmp_path / "a.flower", f"{R}._settle", "before", 1) == KILLED
         assert place.run("restore", tmp_path / "a.flower") == 0
         assert place.run("backup", tmp_path / "again.flower") == 0
