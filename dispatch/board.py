@@ -7,8 +7,8 @@ from typing import Final
 from django.db.models import Exists, OuterRef, Q
 
 from briefs.identity import Identity
-from briefs.models import Brief
-from briefs.models.status import Status
+from briefs.models import Brief, Dependency
+from briefs.models.status import TERMINAL, Status
 from briefs.views import rooms
 from daemons.models import AgentProgram
 from dispatch import claims, services
@@ -23,10 +23,14 @@ _WHERE_WORK_LEAVES_IT: Final = (Status.PLANNED, Status.DISPATCHED, Status.IN_PRO
 def waiting() -> Q:
     """Finished work that nobody merges by itself, a red gate, and work that failed or met a conflict last."""
     finished = DispatchRequest.objects.filter(state=State.FINISHED).order_by()
+    finished = finished.exclude(no_changes=True).exclude(kind=DispatchRequest.Kind.DESIGN)  # flower closes these
     unmerged = finished.filter(Q(project__auto_merge=False) | ~Q(failure_class=""))
     newer = DispatchRequest.objects.filter(brief=OuterRef("brief"), pk__gt=OuterRef("pk"))
     ended_badly = DispatchRequest.objects.filter(~Exists(newer), state__in=_ENDED_BADLY).order_by()
     broken = Q(status__in=_WHERE_WORK_LEAVES_IT, pk__in=ended_badly.values("brief"))
+    # What waits for another brief, or has no project, cannot be retried yet; other blockers ask for somebody anyway.
+    comes_first = Dependency.objects.filter(brief=OuterRef("pk")).exclude(depends_on__status__in=TERMINAL)
+    broken &= Q(~Exists(comes_first), project__isnull=False)
     return Q(pk__in=unmerged.values("brief")) | broken
 
 

@@ -344,6 +344,11 @@ def _of_idle(brief: Brief, newest: DispatchRequest | None, blockers: list[Blocke
     if brief.status in {Status.DISPATCHED, Status.IN_PROGRESS}:
         return [*found, NextStep(Code.ROLL_UP, Who.FLOWER, brief.pk)]
     step = NextStep(Code.DISPATCH, Who.ORCHESTRATOR, brief.pk, dispatch=newest.pk if newest else 0)
+    ended_badly = newest is not None and newest.state in {State.CONFLICTED, State.FAILED}
+    if ended_badly and blockers:  # what holds it back holds a retry back, too
+        return found
+    if ended_badly and brief.project is None:
+        return [replace(step, code=Code.CHOOSE_PROJECT, who=Who.OPERATOR)]
     if newest is not None and newest.state == State.CONFLICTED:
         found.append(replace(step, code=Code.REWORK))
     elif newest is not None and newest.state == State.FAILED and brief.status == Status.PLANNED:

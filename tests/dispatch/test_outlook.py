@@ -136,3 +136,47 @@ def test_a_complete_prerequisite_asks_nothing(project, finished, drive):
     drive(finished, "done")
     assert code(second) == (Code.DISPATCH, Who.ORCHESTRATOR)
     briefs.note(second, "fine", actor=operator())
+
+
+# --- dead ends that tests/dispatch/test_ways_out.py found ------------------------------------------------------------
+
+
+def failed(project) -> Brief:
+    """A planned brief whose last run gave up."""
+    brief = make_brief("Work", project)
+    lifecycle.move(brief, "planned", actor=operator())
+    request = services.dispatch(brief, actor=operator())
+    services.fail(request, "it broke", actor=operator())
+    assert code(brief) == (Code.RETRY, Who.ORCHESTRATOR)
+    return brief
+
+
+def test_no_retry_is_told_while_another_brief_comes_first(project):
+    brief, other = failed(project), make_brief("Other", project)
+    relations.add_dependency(brief, other, actor=operator())
+    assert code(brief) == (Code.WAIT_FOR_BRIEF, Who.BRIEF)
+    relations.remove_dependency(brief, other, actor=operator())
+    assert code(brief) == (Code.RETRY, Who.ORCHESTRATOR)
+
+
+def test_no_retry_is_told_before_a_blocking_question_is_answered(project):
+    brief = failed(project)
+    questions.ask(brief, "Which?", actor=agent("worker"), blocking=True)
+    assert [step.code for step in outlook.steps(brief)] == [Code.ANSWER]
+    assert code(brief) == (Code.ANSWER, Who.OPERATOR)
+
+
+def test_no_retry_is_told_without_a_project(project):
+    brief = failed(project)
+    briefs.set_project(brief, None, actor=operator())
+    assert code(brief) == (Code.CHOOSE_PROJECT, Who.OPERATOR)
+
+
+def test_work_without_changes_needs_nobody(project, drive):
+    """flower closes it within seconds; the board listed it as waiting for a person meanwhile."""
+    request = services.dispatch(make_brief("Work", project), actor=operator())
+    me = identity(agent("worker"))
+    claims.claim(request, actor=me.actor)
+    drive(request, "running")
+    services.complete(request, identity=me, no_changes=True)
+    assert code(request.brief) == (Code.CLOSE, Who.FLOWER)
