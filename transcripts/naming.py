@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Max, Q
+from django.db.models import F, Max, Q
 
 from core import live
 from transcripts import launches
@@ -17,7 +17,8 @@ from transcripts.models import Segment, Session
 class Outlined:
     """The titles of a session's main and last segment, as people see them; empty where it has none yet.
 
-    ``main``: the one with the most edits and commits, the first of several. ``now`` is the newest prompt while nothing
+    ``main``: the one with the most edits and commits, the first of several; where there are none, the one with the most
+    events. ``now`` is the newest prompt while nothing
     followed it: the outline names what it led to only when there is some.
     """
 
@@ -29,17 +30,18 @@ def outlined(sessions: Iterable[int]) -> dict[int, Outlined]:
     """Of many sessions, in three queries."""
     sessions = list(sessions)
     groups = Segment.objects.filter(session__in=sessions).order_by().values("session")
-    ends: Iterable[Any] = groups.annotate(last=Max("position"), most=Max("changes"))
-    wanted = {row["session"]: (row["last"], row["most"]) for row in ends}
-    lasts, mosts = ({pair[place] for pair in wanted.values()} for place in (0, 1))
-    # a session without any change is named after its first segment
-    rows = Segment.objects.filter(session__in=list(wanted)).filter(
-        Q(position__in=lasts) | Q(changes__in=mosts - {0}) | Q(position=1)
+    ends: Iterable[Any] = groups.annotate(end=Max("position"), most=Max("changes"), longest=Max(_EVENTS))
+    wanted = {row["session"]: (row["end"], row["most"], row["longest"]) for row in ends}
+    lasts, mosts, longest = ({found[place] for found in wanted.values()} for place in (0, 1, 2))
+    rows = (
+        Segment.objects.filter(session__in=list(wanted))
+        .annotate(events=_EVENTS)
+        .filter(Q(position__in=lasts) | Q(changes__in=mosts - {0}) | Q(changes=0, events__in=longest))
     )
     main, last = dict[int, Segment](), dict[int, Segment]()
     for row in rows.only(*_COLUMNS).order_by("position"):
-        at, most = wanted[row.session_id]
-        if row.changes == most and row.session_id not in main:
+        at, most, events = wanted[row.session_id]
+        if row.changes == most and (most or row.events == events) and row.session_id not in main:
             main[row.session_id] = row
         if row.position == at:
             last[row.session_id] = row
@@ -57,12 +59,14 @@ def _outlined(main: Segment | None, last: Segment | None, event: int, prompt: st
     return Outlined(title, prompt if is_newer else now)
 
 
-_COLUMNS = ("session", "position", "first", "changes", "title", "edits")
+_COLUMNS = ("session", "position", "first", "last", "changes", "title", "edits")
+_EVENTS = F("last") - F("first")
 
 
 def main_title(segments: Sequence[Segment]) -> str:
     """As ``outlined`` has it, of a session whose segments are at hand, in order."""
-    return str(max(segments, key=lambda row: row.changes).shown("title")) if segments else ""
+    main = max(segments, key=lambda row: (row.changes, 0 if row.changes else row.last - row.first), default=None)
+    return str(main.shown("title")) if main else ""
 
 
 def now(session: Session) -> str:

@@ -22,8 +22,8 @@ from tests.flower import patterns
 from transcripts import telling
 from transcripts.adapters import open_adapter
 from transcripts.adapters.records import commits_in, plain
+from transcripts.blanks import squeeze
 from transcripts.events import Event, Kind
-from transcripts.segmentation.blanks import squeeze
 from transcripts.wording.hiding import hide
 from worktrees import diffs
 
@@ -33,6 +33,7 @@ TIMES, MORE = 20, 64 * 1024
 # Characters of a text that the patterns of a module are tried with: what its callers hand them at most, or much.
 SIZES: Final = {
     "transcripts.adapters.records._AMENDING": 2_000,  # records.COMMAND
+    "transcripts.commands": 4_000,
     "transcripts.segmentation": 4_000,  # a command is read to 4,000 characters; of an answer each sentence by itself
     "transcripts.wording": 10_000,
     "": 60_000,
@@ -94,7 +95,7 @@ def made(chance: random.Random) -> str:
 
 
 def _for(found: patterns.Found, text: str) -> str:
-    return squeeze(text) if found.name.startswith("transcripts.segmentation") else text
+    return squeeze(text) if found.name.startswith(("transcripts.segmentation", "transcripts.commands")) else text
 
 
 def _size(found: patterns.Found) -> int:

@@ -86,11 +86,15 @@ def test_a_session_counts_the_commits_of_its_outline_and_of_its_agents():
     assert session.commits == 2  # amended into one, and the agent's
 
 
-def test_a_session_that_changed_nothing_is_named_after_its_first_segment():
+def test_a_session_that_changed_nothing_is_named_after_its_longest_segment():
     log = Log().ask("Explain how the harbour is drawn").say("I look.").read("harbour.py").say("By its chart.")
     session = made(log)
     assert name(session) == session.segments.get().title
     assert session.segments.get().changes == 0
+    for position, last in ((2, 30), (3, 40)):
+        row = {"key": f"k{position}", "position": position, "first": last - 6 * (4 - position), "last": last}
+        session.segments.create(**row, first_line=1, last_line=1, title=f"Talk {position}")
+    assert name(session) == naming.main_title(list(session.segments.all())) == "Talk 2"
 
 
 def test_the_first_of_equals_and_each_session_by_itself():

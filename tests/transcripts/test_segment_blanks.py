@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
+from transcripts.blanks import squeeze, squeezed
 from transcripts.events import Event, Kind
 from transcripts.segmentation import segment
-from transcripts.segmentation.blanks import squeeze, squeezed
 
 
 def test_what_people_write_stays_as_it_is():

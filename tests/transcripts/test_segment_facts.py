@@ -7,10 +7,10 @@ import time
 import pytest
 
 from tests.transcripts.building import Log, only, outcome, texts
+from transcripts.commands.git import subject_of
+from transcripts.commands.shell import check_of
 from transcripts.events import Commit, Kind, Touch, Verb
 from transcripts.segmentation import Status, segment
-from transcripts.segmentation.git import subject_of
-from transcripts.segmentation.shell import check_of
 
 REFUSED = "The user doesn't want to proceed with this tool use. The tool use was rejected."
 

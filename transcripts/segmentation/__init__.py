@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from transcripts.blanks import squeezed
 from transcripts.events import Event
 
-from .blanks import squeezed
 from .cut import cuts
 from .describe import described
 from .known import Log

@@ -69,11 +69,7 @@ def _talk(steps: Sequence[Step], scores: Sequence[float], allowed: Sequence[bool
     if not gaps:
         return []
     best = max(gaps, key=lambda gap: scores[gap] - BALANCE * abs(2 * gap - left - right) / (right - left))
-    return [
-        *_talk(steps, scores, allowed, left, best),
-        best,
-        *_talk(steps, scores, allowed, best, right),
-    ]
+    return [*_talk(steps, scores, allowed, left, best), best, *_talk(steps, scores, allowed, best, right)]
 
 
 def price(length: int) -> float:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from transcripts.commands.git import RANGE, REBASED, is_amend, is_rebase, push_of, quiet_commit
 from transcripts.events import Commit, Event, Kind
 
-from .git import RANGE, REBASED, is_amend, is_rebase, push_of, quiet_commit
 from .outline import CommitMade
 
 _PRINTED: Final = re.compile(r"^[ \t]*\[([^\[\]\n]{1,200}?) ?\b([0-9a-f]{7,40})\] ", re.M)

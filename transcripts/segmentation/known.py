@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
+from transcripts.commands.git import Push, push_of
+from transcripts.commands.shell import bare_command, check_of, ended, says_passed
 from transcripts.events import Event, Kind, Todo, Usage, Verb
-from transcripts.events import Status as TodoStatus
 
-from .git import Push, push_of
 from .history import commits_made
 from .outline import CommitMade, FileWork, Line
 from .people import is_refusal, ordered_by_model
-from .shell import bare_command, check_of, ended, says_passed
 from .steps import Phase, Step, steps_of
 from .templates import counted, fact, named_files, times
 from .text import QUESTIONS
@@ -40,6 +39,7 @@ class Log:
         self.events = events
         self.steps = steps_of(events) if steps is None else steps
         self.calls = {event.call: event for event in events if event.kind is Kind.CALL and event.call}
+        self.numbers = {e.call: number for number, e in enumerate(events, 1) if e.kind is Kind.CALL and e.call}
         self.by_model = ordered_by_model(events)
         # Do the people here end questions as such? Where none has a mark, its absence tells nothing.
         self.marks_questions = any(
@@ -118,10 +118,6 @@ class Work:
     @property
     def failing(self) -> CheckRun | None:
         return next((check for check in reversed(self.standing) if not check.passed), None)
-
-    @property
-    def open_todos(self) -> list[Todo]:
-        return [todo for todo in self.todos if todo.status is not TodoStatus.DONE]
 
 
 def work_of(log: Log, steps: Sequence[Step], until: int = 0) -> Work:

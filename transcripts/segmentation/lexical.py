@@ -81,8 +81,7 @@ def _add(total: dict[str, float], vector: dict[str, float], sign: int) -> None:
 
 
 def cosine(left: dict[str, float], right: dict[str, float]) -> float:
-    if len(left) > len(right):
-        left, right = right, left
+    left, right = sorted((left, right), key=len)
     shared = sum(weight * right[word] for word, weight in left.items() if word in right)
     if not shared:
         return 0.0

@@ -90,9 +90,8 @@ def answers_to(call: Event, result: Event) -> dict[str, str]:
         until = known[place + 1][0] if place + 1 < len(known) else len(result.text)
         rest = result.text[begin:until]
         ends = [at for stop in ('" selected preview', '" user notes') if (at := rest.find(stop)) >= 0]
-        end = min(ends) if ends else rest.rfind('"')
-        if rest[:end].strip():
-            found[question] = rest[:end].strip()
+        if said := rest[: min(ends) if ends else rest.rfind('"')].strip():
+            found[question] = said
     return found or _answers_by_id(call, result)
 
 

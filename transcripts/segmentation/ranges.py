@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
+from transcripts.blanks import squeezed
 from transcripts.events import Event
 
-from .blanks import squeezed
 from .describe import described
 from .known import Log
 from .outline import Segment

@@ -14,10 +14,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
+from transcripts.commands.git import REBASED, is_rebase, quiet_commit
+from transcripts.commands.shell import bare_command, check_of
 from transcripts.events import Event, Kind, Verb
-
-from .git import REBASED, is_rebase, quiet_commit
-from .shell import bare_command, check_of
 
 MAX_CALLS: Final = 12  # a longer run of silent calls would hide every change of work inside it
 AHEAD: Final = 12  # events in which a notice or a slash command must have led to something

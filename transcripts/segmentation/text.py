@@ -169,16 +169,16 @@ def quoted(text: str, limit: int, paragraphs: int = 1, *, items: bool = False) -
         if taken and is_lead(taken[-1]):
             taken.pop()
         if taken:
-            found.append(joined(block.text, taken) + (CUT if len(taken) < len(block.sentences) else ""))
+            end = 0
+            for sentence in taken:  # with what stands between them
+                end = block.text.find(sentence, end) + len(sentence)
+            found.append(block.text[:end] + (CUT if len(taken) < len(block.sentences) else ""))
         if left <= 0 or (is_cut and found) or (len(found) >= paragraphs and weight(" ".join(found)) >= SAYS):
             break
     return found
 
 
-def joined(text: str, taken: list[str]) -> str:
-    """Sentences that follow one another in a text, as they stand there."""
-    begin = text.find(taken[0])
-    end = begin
-    for sentence in taken:
-        end = text.find(sentence, end) + len(sentence)
-    return text[begin:end]
+def heading(text: str) -> str:
+    """The first heading of a text, where it is of the first level and says something; empty where there is none."""
+    found = next((block for block in blocks(text) if block.level), None)
+    return found.text if found and found.level == 1 and weight(found.text) >= SAYS / 2 else ""

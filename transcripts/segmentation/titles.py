@@ -29,7 +29,7 @@ DEEDS: Final = {Verb.WRITTEN: "Write", Verb.EDITED: "Edit", Verb.DELETED: "Delet
 def title_for(work: Work, taken: Container[str]) -> Line:
     """The title of a segment; ``taken``: titles, folded, that others have."""
     done = _done(work)
-    found = [line for line in _candidates(work) if line.text.casefold() not in taken]
+    found = [line for line in _candidates(work, done) if line.text.casefold() not in taken]
     found = [line for line in found if text.weight(line.text) >= FEWEST]
     short = [line for line in found if text.width(line.text) <= TITLE]
     fitting = [line for line in found if line.reason in NAMED or (line in short and _shares(line, done))]
@@ -48,7 +48,7 @@ MODEL: Final = "what the model said of it"
 NAMED: Final = ("the brief's title", "the program's own title", "the plan's heading")
 
 
-def _candidates(work: Work) -> Iterator[Line]:
+def _candidates(work: Work, done: set[str]) -> Iterator[Line]:
     events = work.log.events
     opening = work.steps[0].prompt
     number = work.steps[0].first + 1
@@ -58,7 +58,8 @@ def _candidates(work: Work) -> Iterator[Line]:
         yield Line(" ".join(typed.text.split()), number, Source.QUOTE, NAMED[0])
     is_whole = work.first == 0 and work.last == len(events) - 1
     for at, event in work.numbered():
-        if event.kind is Kind.TITLE and (is_whole or _are_of(event.text, _done(work))):
+        own = set(lexical.words(event.text)) if event.kind is Kind.TITLE else set()
+        if own and (is_whole or len(own & done) >= max(SHARED, FITS * len(own))):
             yield Line(" ".join(event.text.split()), at, Source.QUOTE, NAMED[1])
     for at, heading in plans(work):
         yield Line(heading, at, Source.QUOTE, NAMED[2])
@@ -89,20 +90,12 @@ def _said(said: str, number: int, reason: str, most: int) -> Iterator[Line]:
 def plans(work: Work) -> Iterator[tuple[int, str]]:
     """The headings of plans that people accepted here, or handed over, with their events."""
     for number, event in work.numbered():
-        if event.kind is Kind.PROMPT and is_persons(event, work.log.by_model) and (name := heading_of(event.text)):
+        if event.kind is Kind.PROMPT and is_persons(event, work.log.by_model) and (name := text.heading(event.text)):
             yield number, name
         elif event.kind is Kind.RESULT and event.plan_accepted and (call := work.log.calls.get(event.call)):
             plan = arguments(call).get("plan")
-            if isinstance(plan, str) and (name := heading_of(plan)):
-                yield next((at for at, one in work.numbered() if one is call), number), name
-
-
-def heading_of(said: str) -> str:
-    """The first heading of a text, where it is one of the first level; empty where there is none."""
-    for block in text.blocks(said):
-        if block.level:
-            return block.text if block.level == 1 and text.weight(block.text) >= FEWEST else ""
-    return ""
+            if isinstance(plan, str) and (name := text.heading(plan)):
+                yield work.log.numbers[event.call], name
 
 
 def _done(work: Work) -> set[str]:
@@ -123,24 +116,16 @@ def _shares(line: Line, done: set[str]) -> bool:
     return len(done.intersection(lexical.words(line.text))) >= least
 
 
-def _are_of(title: str, done: set[str]) -> bool:
-    own = set(lexical.words(title))
-    return len(own & done) >= max(SHARED, FITS * len(own))
-
-
 def _by_files(work: Work, taken: Container[str]) -> Line:
     """From the files that were touched most; and a number behind what is there already."""
     files = sorted(work.changed or work.files, key=lambda file: -file.times)[:3]
-    if files:
+    line = fact("title of nothing", work.first + 1)
+    if files and len(names := named_files([file.path for file in files])) < TITLE - len("Delete "):
         event = max(work.touched[file.path] for file in files)
-        line = fact("title of files", event, Deed=DEEDS[files[0].verb], files=named_files([f.path for f in files]))
-    else:
-        line = fact("title of nothing", work.first + 1)
-    if len(line.text) > TITLE:
-        line = fact("title of nothing", work.first + 1)
+        line = fact("title of files", event, Deed=DEEDS[files[0].verb], files=names)
+    title = line.text
     for number in range(2, 10_000):
         if line.text.casefold() not in taken:
             break
-        base = line.text.rpartition(" (")[0] if number > 2 else line.text
-        line = fact("part", line.event, title=base, number=number)
+        line = fact("part", line.event, title=title, number=number)
     return line

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Final
 
-from transcripts.events import Event, Kind
+from transcripts.events import Event, Kind, Status
 
 from . import text
 from .known import ENDS, Work, deeds, published
 from .outline import Line, Source
-from .people import (
-    ASKING,
-    answers_to,
-    is_persons,
-    is_refusal,
-    questions_of,
-    said_meanwhile,
-    said_with_refusal,
-)
+from .people import ASKING, answers_to, is_persons, questions_of, said_meanwhile, said_with_refusal
 from .steps import Phase, Step
 from .templates import fact
 from .titles import plans
@@ -67,9 +60,9 @@ def next_steps_of(work: Work, following: Event | None, *, is_last: bool) -> list
     for block in text.blocks(last.text) if last else ():
         if block.is_open and last:
             found.append(Line(block.text, last.answer, Source.QUOTE, "an open item of the last answer"))
-    if is_last or work.todos != _todos_after(work):
-        for todo in work.open_todos:
-            found.append(Line(" ".join(todo.text.split()), work.todos_event, Source.QUOTE, "open on the agent's list"))
+    if not any(event.todos for event in work.log.events[work.last + 1 :]):  # else the next work goes on with them
+        todos = [" ".join(todo.text.split()) for todo in work.todos if todo.status is not Status.DONE]
+        found += [Line(todo, work.todos_event, Source.QUOTE, "open on the agent's list") for todo in todos]
     if check := work.failing:
         found.append(fact("failing", check.event, What=check.what.capitalize(), name=check.name))
     if work.push and not work.push.went_through:
@@ -85,15 +78,15 @@ def questions_left(work: Work, *, is_last: bool) -> list[Line]:
     """Questions of the program's own tool that nobody answered; the last one of the last answer, where the log ends."""
     found: list[Line] = []
     results = {event.call: event for _, event in work.numbered() if event.kind is Kind.RESULT}
+    # who would not answer in the form may have done so in a prompt
+    said = max((number for number, event in work.numbered() if is_persons(event, work.log.by_model)), default=0)
     for number, event in work.numbered():
         if event.kind is not Kind.CALL or event.tool not in ASKING:
             continue
         result = results.get(event.call)
         answered = answers_to(event, result) if result else {}
-        if result is None and not is_last:
-            continue
-        for question in questions_of(event):
-            if question not in answered and not _was_answered_later(work, number):
+        for question in questions_of(event) if number > said and (result or is_last) else ():
+            if question not in answered:
                 found.append(Line(" ".join(question.split()), number, Source.QUOTE, "asked with the program's form"))
     last = work.steps[-1]
     if is_last and last.answer and not last.calls and (asked := _last_question(last)):
@@ -130,29 +123,16 @@ def _said_later(work: Work) -> Iterator[Line]:
 
 def _rulings(work: Work) -> list[Line]:
     """What people said later that asks nothing and was acted on: the turn after it changed something."""
-    turns = {step.first + 1: _turn(work, at) for at, step in enumerate(work.steps) if step.prompt is not None}
     found = []
     for line in _said_later(work):
-        begun = max((first for first in turns if first <= line.event), default=0)
-        turn = turns.get(begun, [])
+        at = max(number for number, step in enumerate(work.steps) if step.first < line.event)
+        turn = [work.steps[at], *takewhile(lambda step: step.prompt is None, work.steps[at + 1 :])]
         is_asked = any(map(text.is_question, text.sentences(line.text.removesuffix(text.CUT))))
         is_talk = not work.changed and work.log.marks_questions
-        if not is_asked and (is_talk or any(step.aimed for step in turn)) and _did_more_than_git(turn):
+        is_errand = not any(step.calls and step.phase is not Phase.VCS for step in turn)
+        if not is_asked and not is_errand and (is_talk or any(step.aimed for step in turn)):
             found.append(line)
     return found
-
-
-def _turn(work: Work, at: int) -> list[Step]:
-    found = [work.steps[at]]
-    for step in work.steps[at + 1 :]:
-        if step.prompt is not None:
-            break
-        found.append(step)
-    return found
-
-
-def _did_more_than_git(turn: list[Step]) -> bool:
-    return any(step.calls and step.phase is not Phase.VCS for step in turn)
 
 
 def _answers(work: Work) -> Iterator[Line]:
@@ -166,33 +146,21 @@ def _answers(work: Work) -> Iterator[Line]:
 def _plans(work: Work) -> Iterator[Line]:
     named = dict(plans(work))
     for number, event in work.numbered():
-        if event.plan_accepted and event.kind is Kind.RESULT:
-            call = next((at for at, one in work.numbered() if one is work.log.calls.get(event.call)), 0)
-            name = named.get(call, "")
-            yield fact("plan", call, heading=name) if name else fact("plan without a name", number)
-        elif event.plan_accepted:
-            name = named.get(number, "")
-            yield fact("plan", number, heading=name) if name else fact("plan without a name", number)
+        if event.plan_accepted:
+            place = work.log.numbers.get(event.call, number)
+            name = named.get(place, "")
+            yield fact("plan", place, heading=name) if name else fact("plan without a name", number)
 
 
 def _refusals(work: Work) -> Iterator[Line]:
     for number, event in work.numbered():
-        said = " ".join(said_with_refusal(event).split()) if is_refusal(event) else ""
-        call = work.log.calls.get(event.call)
-        words = text.quoted(said, RULING, items=True) or ([said] if len(said) <= RULING else [])
-        if said and call and words:
+        said, call = said_with_refusal(event), work.log.calls.get(event.call)
+        words = text.quoted(said, RULING, items=True) or [" ".join(said.split())]
+        if call and words[0] and len(words[0]) <= 2 * RULING:
             command = call.command.strip()
             is_short = command and len(command) <= CALL and "\n" not in command
             named = f"`{command}`" if is_short else f"a call of {call.tool}"
             yield fact("refusal", number, call=named, words=words[0])
-
-
-def _todos_after(work: Work) -> object:
-    """The list as it stood when the work after this one first touched it: what went on there is not left."""
-    for event in work.log.events[work.last + 1 :]:
-        if event.todos:
-            return work.todos
-    return None
 
 
 def _last_question(step: Step) -> str:
@@ -205,8 +173,3 @@ def _went_past(work: Work, following: Event | None) -> bool:
     if following is None or not is_persons(following, work.log.by_model):
         return False
     return text.weight(following.text) >= 2 * ACKNOWLEDGED
-
-
-def _was_answered_later(work: Work, number: int) -> bool:
-    """A person who would not answer in the form may have done so in a prompt."""
-    return any(at > number and is_persons(event, work.log.by_model) for at, event in work.numbered())

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final, NamedTuple
 
+from transcripts.commands.shell import check_of
 from transcripts.events import Event, Kind, Status, Verb
 from transcripts.paths import is_windows
-from transcripts.segmentation.shell import check_of
 
 from .grid import Grid
 from .hiding import hide

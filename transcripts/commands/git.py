@@ -33,7 +33,6 @@ _PUSH_REJECTED: Final = re.compile(
     r"|The current branch|Could not read from remote)|Permission (?:to \S+ )?denied",
 )
 RANGE: Final = re.compile(r"^\s*[+*]?\s*([0-9a-f]{7,40})\.{2,3}([0-9a-f]{7,40})\s+(\S+)\s+->\s+(\S+)", re.M)
-_FORCED: Final = re.compile(r"^\s*\+ ?[0-9a-f]{7,40}\.{3}[0-9a-f]{7,40}\s", re.M)  # as git marks what it overwrote
 _NEW_BRANCH: Final = re.compile(r"^\s*\*\s*\[new branch\]\s+\S+\s+->\s+(\S+)", re.M)
 _NOT_PUSHED: Final = re.compile(r"^\s*!\s*\[(?:remote )?rejected\]\s+(?:\S+\s+->\s+)?(\S+)(?:\s+->\s+(\S+))?", re.M)
 _REASON: Final = re.compile(r"^remote:\s*-\s*(\S.*?)\s*$|\[(?:remote )?rejected\][^\n]*\(([^)\n]{4,120})\)", re.M)
@@ -51,7 +50,6 @@ class Push:
     branch: str  # empty where neither the command nor git tells
     why: str  # of a rejected one, as far as it is told
     event: int
-    is_forced: bool = False  # over what was there
 
 
 @lru_cache(maxsize=256)
@@ -99,8 +97,7 @@ def push_of(command: str, result: Event, number: int) -> Push | None:
         return None  # something before it failed, or a person said no
     found = RANGE.search(said)
     new = _NEW_BRANCH.search(said)
-    is_forced = bool(_FORCED.search(said)) and not new
-    return Push(True, found[4] if found else new[1] if new else _target(match["rest"]), "", number, is_forced)
+    return Push(True, found[4] if found else new[1] if new else _target(match["rest"]), "", number)
 
 
 def _target(arguments: str) -> str:

@@ -1,0 +1,33 @@
+"""What makes outlines stays small, and reads no language: no list of phrases comes back unseen."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+from flower.env import BASE_DIR
+from tests.flower import patterns
+
+FOLDER = BASE_DIR / "transcripts" / "segmentation"
+LINES = 1_900
+PATTERNS = 60
+WORDS = re.compile(r"(?<![\\\w])[A-Za-z]{3,}")
+ALTERNATIVES = 12  # English words in one pattern: what programs print takes some, a list of phrases takes dozens
+
+
+def test_the_code_has_at_most_so_many_lines():
+    assert sum(len(path.read_text().splitlines()) for path in FOLDER.glob("*.py")) <= LINES
+
+
+def test_there_are_few_patterns_also_of_commands():
+    own = [
+        one for one in patterns.compiled() if one.name.startswith(("transcripts.segmentation", "transcripts.commands"))
+    ]
+    data = tomllib.loads((BASE_DIR / "transcripts" / "commands" / "exceptions.toml").read_text())
+    assert len(own) + len(data["output"]) <= PATTERNS
+
+
+def test_no_pattern_of_segmentation_is_a_vocabulary():
+    for one in patterns.compiled():
+        if one.name.startswith("transcripts.segmentation"):
+            assert len(WORDS.findall(one.pattern.pattern)) <= ALTERNATIVES, one.name

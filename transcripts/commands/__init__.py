@@ -1,0 +1,1 @@
+"""What shell commands did, as far as their output tells. Below segmentation and wording; knows nothing of either."""
