@@ -9,11 +9,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from briefs.admin import ReadOnly
-from briefs.models import Actor
+from briefs.identity import Identity
+from briefs.models import Token
 from briefs.services import actors
 from core.errors import Refusal
 from dispatch import merge as merging
-from dispatch import services
+from dispatch import policy, services
 from dispatch.models import DispatchRequest, GateRun, MergeLock
 
 
@@ -25,12 +26,20 @@ class DispatchRequestAdmin(ReadOnly):
 
     @admin.action(description="Merge the selected requests to MAIN", permissions=["merge"])
     def merge(self, request: HttpRequest, queryset: QuerySet[DispatchRequest]) -> None:
-        self._each(request, queryset, lambda row, actor: merging.ask(row, actor=actor), "is merging")
+        self._each(request, queryset, self._merge_one, "is merging")
 
     @admin.action(description="Cancel the selected requests", permissions=["merge"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[DispatchRequest]) -> None:
-        why = "cancelled in the admin"
-        self._each(request, queryset, lambda row, actor: services.cancel(row, why, actor=actor), "is cancelled")
+        self._each(request, queryset, self._cancel_one, "is cancelled")
+
+    @staticmethod
+    def _merge_one(row: DispatchRequest, identity: Identity) -> None:
+        policy.check_merge(identity, row)
+        merging.ask(row, actor=identity.actor)
+
+    @staticmethod
+    def _cancel_one(row: DispatchRequest, identity: Identity) -> None:
+        services.give_up(row, "cancelled in the admin", identity=identity, called_off=True)
 
     def has_merge_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("dispatch.change_dispatchrequest")
@@ -39,14 +48,14 @@ class DispatchRequestAdmin(ReadOnly):
         self,
         request: HttpRequest,
         queryset: QuerySet[DispatchRequest],
-        act: Callable[[DispatchRequest, Actor], object],
+        act: Callable[[DispatchRequest, Identity], None],
         done: str,
     ) -> None:
         assert request.user.is_authenticated
-        actor = actors.of_user(request.user)
+        identity = Identity(actors.of_user(request.user), Token.Scope.OPERATOR)
         for row in queryset.order_by("pk"):
             try:
-                act(row, actor)
+                act(row, identity)
                 self.message_user(request, f"Dispatch {row.pk} {done}.")
             except Refusal as refusal:
                 self.message_user(request, refusal.sentence, messages.ERROR)

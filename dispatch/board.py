@@ -11,7 +11,7 @@ from briefs.models import Brief, Dependency
 from briefs.models.status import TERMINAL, Status
 from briefs.views import rooms
 from daemons.models import AgentProgram
-from dispatch import claims, services
+from dispatch import policy, services
 from dispatch.models import ACTIVE, DispatchRequest, State
 
 _ENDED_BADLY: Final = (State.FAILED, State.CONFLICTED)
@@ -50,6 +50,5 @@ def agents() -> list[str]:
 
 @rooms.hand_off
 def hand_off(brief: Brief, identity: Identity, agent: str) -> None:
-    identity.require_orchestrator()
-    claims.check_project(identity, brief.project_id)
+    policy.check_dispatch(identity, brief)
     services.dispatch(brief, actor=identity.actor, agent=agent)

@@ -16,9 +16,9 @@ from briefs import trace
 from briefs.identity import Identity
 from briefs.models import Actor, Brief
 from briefs.services import actors
-from core.errors import Conflict, Forbidden, Invalid, NotFound
+from core.errors import Conflict, Invalid, NotFound
 from core.lifecycle import words
-from dispatch import lifecycle
+from dispatch import lifecycle, policy
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
 
 LEASE_SECONDS: Final = 600
@@ -81,7 +81,7 @@ def claim_next(identity: Identity, *, brief: int | None, lease_seconds: int = LE
         request = rows.filter(brief=found).order_by("-pk").first()
         if request is None or not request.is_active:
             raise NotFound(_nothing_queued(found))
-        check_project(identity, request.project_id)
+        policy.check_project(identity, request.project_id)
         return claim(request, actor=identity.actor, lease_seconds=lease_seconds)
     if identity.project is not None:
         rows = rows.filter(project=identity.project)
@@ -128,44 +128,8 @@ def find(identity: Identity, number: int | None) -> DispatchRequest:
 def find_to_change(identity: Identity, number: int | None) -> DispatchRequest:
     """``find``, for whoever goes on to do something with it: its project must be within the caller's limits."""
     request = find(identity, number)
-    check_project(identity, request.project_id)
+    policy.check_project(identity, request.project_id)
     return request
-
-
-def check_project(identity: Identity, project: int | None) -> None:
-    """Refuse a caller whose token is limited to another project than the one whose repository is worked on.
-
-    Seeing a brief is not enough: one that also concerns the caller's project is worked on in another repository.
-    """
-    if identity.project is not None and identity.project != project:
-        raise Forbidden("This token is limited to one project, and the work happens in another one.")
-
-
-def check_holder(request: DispatchRequest, identity: Identity, fence: int | None) -> int:
-    """The fence that a write of this caller carries. Raises Forbidden when the claim is somebody else's.
-
-    A run's own token stands for its claim. Without a fence the current one is taken, as the caller is the claimant.
-    """
-    if request.claimed_by_id != identity.actor.pk:
-        holder = request.claimed_by.ref if request.claimed_by else "nobody"
-        raise Forbidden(f"Dispatch {request.pk} is claimed by {holder}, not by {identity.actor.ref}.")
-    return request.fence if fence is None else fence
-
-
-def check_may_end(request: DispatchRequest, identity: Identity, fence: int | None) -> int | None:
-    """The fence that ending a request carries, if any. An agent ends what it holds; who orchestrates, any request.
-
-    Raises Forbidden when the claim is somebody else's, Conflict when it is not held any more.
-    """
-    if identity.may_orchestrate:
-        return fence
-    held = check_holder(request, identity, fence)
-    if request.state not in HELD:
-        raise Conflict(
-            f"Dispatch {request.pk} is {words(request.state)} and not held any more; "
-            "only an operator or the orchestrator may end it."
-        )
-    return held
 
 
 def renew(request: DispatchRequest, fence: int) -> None:

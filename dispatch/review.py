@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from briefs.identity import Identity
-from dispatch import changes, services
+from dispatch import changes, policy, services
 from dispatch.models import DispatchRequest, State
 from worktrees import git
 from worktrees import services as worktrees
@@ -44,14 +44,15 @@ def of(request: DispatchRequest, identity: Identity) -> Review | None:
     """The review of a request whose work waits for one, else None. Asks git only after a red gate."""
     if request.kind == DispatchRequest.Kind.DESIGN or request.state not in {State.FINISHED, State.CONFLICTED}:
         return None
-    finished = identity.may_orchestrate and request.state == State.FINISHED
+    may_act = policy.may_merge(identity, request)
+    finished = may_act and request.state == State.FINISHED
     differs = finished and merge_can_differ(request)
     reworkable = request.is_stuck or request.state == State.CONFLICTED
     return Review(
         request,
         changes.read(request.changes),
         may_merge=differs,
-        may_rework=identity.may_orchestrate and reworkable and not services.explain(request.brief, instead_of=request),
+        may_rework=may_act and reworkable and not services.explain(request.brief, instead_of=request),
         may_run_again=finished and not differs,
     )
 

@@ -19,7 +19,7 @@ from core.lifecycle import words
 from core.prepared import Prepared
 from daemons.models import AgentProgram
 from daemons.services import programs
-from dispatch import changes, claims, completion, leftovers, lifecycle, outlook, packets, retries
+from dispatch import changes, claims, completion, leftovers, lifecycle, outlook, packets, policy, retries
 from dispatch.models import ACTIVE, HELD, LONGEST_NAME, DispatchRequest, State
 from worktrees import git
 from worktrees import services as worktrees
@@ -246,7 +246,7 @@ def progress(request: DispatchRequest, note: str, *, identity: Identity, fence: 
         raise Invalid("Say in a line what was done or comes next.")
     with transaction.atomic():
         trace.lock(request.brief)
-        claims.renew(request, claims.check_holder(request, identity, fence))
+        claims.renew(request, policy.check_holder(identity, request, fence))
         entry = trace.append(
             request.brief, trace.Kind.PROGRESS, actor=identity.actor, body=note.strip(), data={"dispatch": request.pk}
         )
@@ -288,7 +288,7 @@ def complete(
     Work is finished when the worktree is clean and its branch has commits on top of the base, or when ``no_changes`` is
     said and there are none. Raises Conflict with what is missing, and changes nothing.
     """
-    fence = claims.check_holder(request, identity, fence)
+    fence = policy.check_holder(identity, request, fence)
     if request.state not in HELD:
         return _completed_before(request, fence, summary, no_changes)
     if fence != request.fence:
@@ -342,7 +342,7 @@ def give_up(
     request: DispatchRequest, why: str, *, identity: Identity, fence: int | None = None, called_off: bool = False
 ) -> DispatchRequest:
     """Fail a request, or call it off, as its holder or as somebody who orchestrates. Raises Refusal otherwise."""
-    expecting = claims.check_may_end(request, identity, fence)
+    expecting = policy.check_end(identity, request, fence)
     among = None if identity.may_orchestrate else HELD
     end = cancel if called_off else fail
     return end(request, why, actor=identity.actor, expecting=expecting, among=among)

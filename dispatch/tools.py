@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from briefs.identity import Identity
 from briefs.services.recall import iso
 from core.toolbox import Arg, BriefNumber, Cursor, Limit, OwnDispatch, ProjectSlug, tool
-from dispatch import auto, claims, leftovers, recalling, services
+from dispatch import auto, claims, leftovers, policy, recalling, services
 from dispatch import merge as merging
 from dispatch.models import DispatchRequest
 from worktrees import recalling as worktrees
@@ -43,7 +43,7 @@ def brief_dispatch(
     The answer says what lay there from an earlier run: as `goes_on` or, after a fresh start, as `left_behind`.
     """
     found = caller.find_brief(brief)
-    claims.check_project(caller, found.project_id)
+    policy.check_dispatch(caller, found)
     agent = auto.agent_to_run(found, agent, run)
     last = leftovers.newest_run(found)
     before = leftovers.of_run(last) if last is not None else None
@@ -174,6 +174,7 @@ def brief_dispatch_fail(
 @tool("o", destructive=True)
 def dispatch_merge(caller: Identity, dispatch: DispatchNumber) -> dict[str, Any]:
     """Ask for finished work to be merged to MAIN's branch: gates first, then the ref and MAIN's files together."""
-    merging.check_may_merge(caller)
-    request = merging.ask(claims.find_to_change(caller, dispatch), actor=caller.actor)
+    found = claims.find(caller, dispatch)
+    policy.check_merge(caller, found)
+    request = merging.ask(found, actor=caller.actor)
     return {"ok": True, "dispatch": request.pk, "status": request.state}

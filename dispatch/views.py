@@ -26,7 +26,7 @@ from briefs.views.door import Refused, Request, show
 from core.errors import Refusal
 from core.lifecycle import words
 from daemons.models import AgentProgram
-from dispatch import changes, claims, leftovers, lifecycle, outlook, retries, review, services, waves
+from dispatch import changes, claims, leftovers, lifecycle, outlook, policy, retries, review, services, waves
 from dispatch import merge as merging
 from dispatch.line import Line
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
@@ -146,8 +146,7 @@ def dispatch_brief(request: Request, number: int) -> HttpResponse:
     found = request.identity.find_brief(number)
 
     def hand_off() -> None:
-        request.identity.require_orchestrator()
-        claims.check_project(request.identity, found.project_id)
+        policy.check_dispatch(request.identity, found)
         typed = read(DispatchForm(request.POST))
         worktree = find_worktree(request.identity, typed.pop("worktree") or None)
         services.dispatch(found, actor=request.identity.actor, worktree=worktree, **typed)
@@ -264,7 +263,7 @@ def show_dispatch(
 ) -> HttpResponse:
     may_retry = (
         retries.may_retry(found)
-        and request.identity.may_orchestrate
+        and policy.may_retry(request.identity, found)
         and not services.explain(found.brief, instead_of=found)
     )
     left = leftovers.of_run(found) if found.state in leftovers.UNMERGED else None
@@ -278,7 +277,7 @@ def show_dispatch(
         "refused": refused,
         "review": review.of(found, request.identity),
         "changes": changes.read(found.changes),
-        "may_cancel": found.is_active and not found.landing and request.identity.may_orchestrate,
+        "may_cancel": found.is_active and not found.landing and policy.may_cancel(request.identity, found),
         "next": outlook.of_request(found) if found.is_active else None,
         "left": left,
         "way": retries.way_after(found, left) if may_retry else None,
@@ -363,8 +362,7 @@ def packet(request: Request, number: int) -> HttpResponse:
 def merge(request: Request, number: int) -> HttpResponse:
     found = claims.find(request.identity, number)
     try:
-        merging.check_may_merge(request.identity)
-        claims.check_project(request.identity, found.project_id)
+        policy.check_merge(request.identity, found)
         merging.ask(found, actor=request.identity.actor)
     except Refusal as refusal:
         return _refuse(request, found, refusal, "merge")
@@ -375,10 +373,8 @@ def merge(request: Request, number: int) -> HttpResponse:
 def cancel(request: Request, number: int) -> HttpResponse:
     found = claims.find(request.identity, number)
     try:
-        request.identity.require_orchestrator()
-        claims.check_project(request.identity, found.project_id)
         why = read(WhyForm(request.POST))["why"].strip()
-        services.cancel(found, why or "called off", actor=request.identity.actor)
+        services.give_up(found, why or "called off", identity=request.identity, called_off=True)
     except Refusal as refusal:
         return _refuse(request, found, refusal, "cancel")
     return redirect(found.get_absolute_url())
@@ -388,8 +384,7 @@ def cancel(request: Request, number: int) -> HttpResponse:
 def retry(request: Request, number: int) -> HttpResponse:
     found = claims.find(request.identity, number)
     try:
-        request.identity.require_orchestrator()
-        claims.check_project(request.identity, found.brief.project_id)
+        policy.check_retry(request.identity, found)
         fresh = request.POST.get("kind") == DispatchRequest.Kind.FRESH
         made = services.retry(found, actor=request.identity.actor, fresh=fresh)
     except Refusal as refusal:

@@ -12,6 +12,6 @@ By step: queue (whose turn it is, and the way of one merge), plan, gates, landin
 """
 
 from .gates import sweep_scratch
-from .queue import ask, check_may_merge, clear_away, give_up, step
+from .queue import ask, clear_away, give_up, step
 
-__all__ = ["ask", "check_may_merge", "clear_away", "give_up", "step", "sweep_scratch"]
+__all__ = ["ask", "clear_away", "give_up", "step", "sweep_scratch"]

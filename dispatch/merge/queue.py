@@ -10,10 +10,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from briefs.identity import Identity
 from briefs.models import Actor
 from core import live
-from core.errors import Conflict, Forbidden
+from core.errors import Conflict
 from core.lifecycle import words
 from daemons.services import processes
 from daemons.terminal import HolderError
@@ -50,12 +49,6 @@ def ask(request: DispatchRequest, *, actor: Actor) -> DispatchRequest:
             checks.again(state.project, state.sha)
     live.kick("dispatch.tasks.advance", request.pk)
     return request
-
-
-def check_may_merge(identity: Identity) -> None:
-    """Merging is for operators and for the orchestrator."""
-    if not identity.may_orchestrate:
-        raise Forbidden(f"{identity.actor.ref} may not merge; an operator or the orchestrator does.")
 
 
 def step(request: DispatchRequest) -> None:

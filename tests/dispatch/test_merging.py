@@ -15,7 +15,7 @@ from briefs.services import projects
 from core.errors import Conflict, Forbidden
 from daemons.models import Process
 from daemons.services import processes
-from dispatch import claims, lifecycle, machine, services
+from dispatch import claims, lifecycle, machine, policy, services
 from dispatch import merge as merging
 from dispatch.merge import gates, landing, record
 from dispatch.models import DispatchRequest, MergeLock
@@ -243,7 +243,7 @@ def test_only_finished_work_is_merged_and_only_by_those_who_may(project, finishe
     with pytest.raises(Conflict, match="only finished work"):
         merging.ask(request, actor=operator())
     with pytest.raises(Forbidden):
-        merging.check_may_merge(identity(agent(), Token.Scope.AGENT))
+        policy.check_merge(identity(agent(), Token.Scope.AGENT), request)
 
 
 def test_an_open_question_keeps_the_brief_from_completing(project, finished, drive):
