@@ -64,6 +64,26 @@ def script(worktree: str) -> dict[str, Any]:
     }
 
 
+def loading(worktree: str, *, always_load: bool) -> dict[str, Any]:
+    """One page about tulips. Newer Claude Code offers the tools of MCP by name alone, until its tool search loads them.
+
+    ``always_load``: they are there at once, and nothing is searched.
+    """
+    names = ",".join(f"mcp__flower__{name}" for name in ("recall_brief", "brief_dispatch_complete"))
+    search = {"text": "I load the tools.", "tools": [{"tool": "ToolSearch", "input": {"query": f"select:{names}"}}]}
+    turns: list[dict[str, Any]] = [
+        {"text": "I will recall my brief.", "tools": [{"tool": "recall_brief", "input": {}}]},
+        *work("tulips"),
+        {"text": "Done.", "tools": [{"tool": "brief_dispatch_complete", "input": {"summary": "A page about tulips."}}]},
+        {"text": "The work is complete."},
+    ]
+    ways = [("recall_brief", turns)] if always_load else [("ToolSearch", [search, *turns]), ("recall_brief", turns)]
+    for _, way in ways:
+        way[0] |= {"gate": "begin"}
+    conversations = [{"name": "agent", "match": {"tools": tool}, "turns": way} for tool, way in ways]
+    return {"vars": {"worktree": worktree}, "conversations": conversations}
+
+
 class Model:
     """The scripted model server. A turn with a gate waits until it is opened."""
 
@@ -75,6 +95,13 @@ class Model:
 
     def learn(self, plan: dict[str, Any]) -> None:
         self._send("PUT", "script", json.dumps(plan).encode())
+
+    def offered(self) -> list[list[str]]:
+        """The names of the tools of each request of the agent's, in the order of the requests."""
+        with urllib.request.urlopen(f"{self.url}/_fake/requests?since=0", timeout=10) as answer:
+            requests = json.load(answer)
+        mine = [one["body"] for one in requests if one.get("conversation") == "agent"]
+        return [[tool.get("name", "") for tool in body.get("tools", [])] for body in mine]
 
     def _send(self, method: str, path: str, body: bytes) -> None:
         request = urllib.request.Request(f"{self.url}/_fake/{path}", body, method=method)
@@ -96,12 +123,16 @@ def scripted(folder: Path) -> Iterator[Model]:
             server.wait()
 
 
-def claude(flower: Flower, model: Model, folder: Path) -> None:
-    """Register Claude Code as an agent, with a home of its own whose logs flower watches."""
+def claude(flower: Flower, model: Model, folder: Path, *, always_load: bool = True) -> None:
+    """Register Claude Code as an agent, with a home of its own whose logs flower watches.
+
+    ``always_load``: as README.md says; without it, newer versions offer the tools only through their tool search.
+    """
     home = folder / "home"
     home.mkdir()
     (home / ".claude.json").write_text(json.dumps({"hasCompletedOnboarding": True}))
     server = {"type": "http", "url": "${FLOWER_MCP_URL}", "headers": {"Authorization": "Bearer ${FLOWER_TOKEN}"}}
+    server |= {"alwaysLoad": True} if always_load else {}
     (folder / "mcp.json").write_text(json.dumps({"mcpServers": {"flower": server}}))
     environment = {
         "HOME": str(home),
@@ -133,10 +164,10 @@ def test_a_browser_watches_the_outline_of_a_real_session_fill(page: Page, flower
         claude(flower, model, tmp_path)
         dispatch = flower.call(operator, "brief_dispatch", brief=brief, agent="claude")["dispatch"]
         flower.await_state(dispatch, "running")
-        model.learn(script(flower.value("select path from worktrees_worktree")))
+        model.learn(script(flower.value("select path from worktrees_worktree where brief_id = ?", brief)))
         model.open("begin")
-        sessions = "select id, brief_id, is_probable from transcripts_session where program = 'claude'"
-        session, *owner = until(lambda: next(iter(flower.rows(sessions)), None), "the session is known", 120)
+        sessions = "select id, brief_id, is_probable from transcripts_session where brief_id = ?"
+        session, *owner = until(lambda: next(iter(flower.rows(sessions, brief)), None), "the session is known", 120)
         assert owner == [brief, 0], "its run named the session"
         page.goto(f"/sessions/{session}/segments/")
         page.evaluate("window.stays = true")
@@ -148,3 +179,26 @@ def test_a_browser_watches_the_outline_of_a_real_session_fill(page: Page, flower
         assert page.evaluate("window.stays") is True, "the page was not loaded again"
         page.goto(f"/sessions/{session}/")
         expect(page.locator("main")).to_contain_text("Now the page about orchids.")
+
+
+@pytest.mark.parametrize("always_load", [True, False])
+def test_the_tools_are_found_at_once_or_by_the_tool_search(flower: Flower, tmp_path: Path, always_load: bool):
+    """With README's setting they are in the first request; without it the packet sends the agent to the tool search."""
+    (operator,) = flower.manage(["actor_token", "operator:claude-test", "--kind", "operator"])
+    flower.tokens.append(operator)
+    name = "at-once" if always_load else "by-search"
+    flower.manage(["project_add", str(make_repository(tmp_path / name))])
+    brief = flower.call(operator, "brief_create", body="Write a page about tulips", project=name)["brief"]
+    with scripted(tmp_path) as model:
+        claude(flower, model, tmp_path, always_load=always_load)
+        model.learn(loading("", always_load=always_load))
+        dispatch = flower.call(operator, "brief_dispatch", brief=brief, agent="claude")["dispatch"]
+        made = "select path from worktrees_worktree where brief_id = ?"
+        ((worktree,),) = until(lambda: flower.rows(made, brief), "the worktree is known")
+        model.learn(loading(worktree, always_load=always_load))
+        model.open("begin")
+        flower.await_state(dispatch, "finished", "merging", "done")
+        first = model.offered()[0]
+    assert ("mcp__flower__recall_brief" in first) == (always_load or "ToolSearch" not in first)
+    answer = flower.call(operator, "recall_brief", brief=brief, include=["dispatches"])
+    assert answer["dispatches"][0]["summary"] == "A page about tulips."
