@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.segmenting import records
 from tests.transcripts.building import TOPICS, Log, piece
 from tests.transcripts.logs import SAMPLES
+from tests.transcripts.test_segment_languages import ENGLISH, LANGUAGES, told
 from transcripts.adapters import NoTranscript, read
 from transcripts.events import Event, Kind, Verb
 from transcripts.segmentation import Line, Segment, segment
@@ -282,6 +284,19 @@ def made_up() -> Log:
 def test_every_sentence_of_a_made_up_log_is_true():
     log = made_up()
     assert check(log.events, segment(log.events)) > 30
+
+
+@pytest.mark.parametrize("language", [ENGLISH, *LANGUAGES.values()])
+def test_every_sentence_is_true_in_every_language(language):
+    log = told(language)
+    assert check(log.events, segment(log.events)) > 20
+
+
+def test_every_sentence_of_a_long_log_is_true(tmp_path):
+    path = tmp_path / "session.jsonl"
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records(300)))
+    events = read(path).events
+    assert check(events, segment(events)) > 60
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from briefs.services import actors
 from tests import factories
 from tests.transcripts import stored
 from tests.transcripts.building import Log
+from transcripts.events import Kind
 from transcripts.models import Segment, SegmentComment, Session
 from transcripts.services import outlines, outlining
 
@@ -667,3 +669,61 @@ def test_an_address_of_mail_in_a_summary_is_no_link(browser):
     session.segments.update(summary="Signed off by Al <al@example.org>, see <https://example.org/a>.")
     text = part(page_of(browser, session), 1)
     assert "mailto" not in text and "al@example.org" in text and 'href="https://example.org/a"' in text
+
+
+# --- where the words are from -----------------------------------------------------------------------------------------
+
+
+def worked() -> Log:
+    log = begun().run("pytest -q", result="3 passed").commit("Keep nested quotes")
+    return log.say("Nested quotes **survive** now. They did not before.")
+
+
+def test_each_sentence_shows_whether_it_is_a_quote_or_a_fact(browser):
+    text = page_of(browser, outlined(worked()))
+    shown = part(text, 1)
+    assert "quoted from the log counted in it" in words(text)
+    quote = shown[shown.index('<blockquote class="from-quote">') : shown.index("</blockquote>")]
+    assert words(quote) == "Rewrite the parser so that nested quotes survive e1"
+    assert 'title="Quoted from event 1: why: the prompt that began it"' in quote
+    facts = shown[shown.index('<p class="from-fact">') : shown.index("</p>", shown.index('<p class="from-fact">'))]
+    assert words(facts) == ("Edited parser.py. e2 Ran pytest : passed. e5 Committed 1a2b3c4d “Keep nested quotes”. e7")
+    assert "Counted from the events; the last is 5" in facts
+    assert '<li class="from-quote">Nested quotes survive now. They did not before.' in shown
+    assert '<li class="from-fact">Ran <code>pytest</code>: passed.' in shown
+
+
+def test_a_title_says_why_it_is_the_title(browser, operator):
+    session = outlined(worked())
+    shown = words(part(page_of(browser, session), 1))
+    assert "why this title Quoted from event 1: the prompt that began it e1" in shown
+    outlines.edit(session.segments.get(), "title", "My own words", actor=operator)
+    assert "why this title" not in page_of(browser, session)
+
+
+def test_what_a_person_wrote_is_theirs_and_no_quote(browser, operator):
+    session = outlined(worked())
+    outlines.edit(session.segments.get(), "outcome", "It works.", actor=operator)
+    outlines.edit(session.segments.get(), "summary", "I saw it.", actor=operator)
+    shown = part(page_of(browser, session), 1)
+    assert '<li class="from-person">It works.' in shown
+    assert "I saw it." in shown and "from-fact" not in shown and "blockquote" not in shown
+
+
+def test_what_a_model_wrote_is_said_to_be_a_models(browser):
+    session = outlined(worked())
+    session.segments.update(how="model", sentences={}, outcome=line("It works.", 4))
+    text = page_of(browser, session)
+    assert '<li class="from-model">It works.' in text and "by a model" in words(text)
+    assert "quoted from the log" not in words(text)
+
+
+def test_where_nothing_can_be_quoted_the_way_to_a_model_is_told(browser, settings):
+    log = Log()
+    log.add(Kind.SYSTEM, "hello")
+    session = outlined(log)
+    said = words(page_of(browser, session))
+    assert "Nothing here could be quoted, and no model is configured" in said
+    assert "FLOWER_LLM_BASE_URL and FLOWER_LLM_MODEL name one" in said
+    settings.FLOWER = replace(settings.FLOWER, llm_base_url="http://127.0.0.1:1/v1", llm_model="m")
+    assert "Nothing here could be quoted" not in words(page_of(browser, session))
