@@ -238,7 +238,7 @@ def test_one_check_stands_for_status_words_and_next_step(runs, status):
 def test_output_that_was_picked_from_may_not_tell_how_a_check_ended(command, result, known):
     one = only(checked((command, 0, result)))
     assert ("passed" in one.summary) is known
-    assert ("its end is not told" in one.summary) is not known
+    assert ("how it ended is not told" in one.summary) is not known
     assert ("passed" in outcome(checked((command, 0, result)))) is known
 
 
@@ -281,7 +281,7 @@ def test_checks_are_counted_by_their_names_and_ends():
     log = Log().ask("Draw the map").say("I draw.").edit("map.py").run("pytest", code=1, result="1 failed")
     log.edit("map.py").run("pytest -q tests/x.py", result="3 passed").run("cd web && npm run lint", result="ok")
     assert done(log.say("There.")) == (
-        "Edited map.py. Ran `pytest` twice, 1 failing, passed at last. Ran `npm run lint`: passed."
+        "Edited map.py. Ran `pytest` twice, 1 failing; the last one: passed. Ran `npm run lint`: passed."
     )
 
 

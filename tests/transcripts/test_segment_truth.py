@@ -164,7 +164,7 @@ class Recount:
         elif end == "failed":
             assert result.exit_code or result.is_error or re.search(r"(?i)fail|error|exit status", result.text), result
         else:
-            assert end == "its end is not told"
+            assert end == "how it ended is not told"
 
     def _runs(self, name: str) -> list[Event]:
         """Results of the shell lines that hold the words of the check."""

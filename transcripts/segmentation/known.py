@@ -29,7 +29,7 @@ _STRENGTH: Final = {Verb.READ: 0, Verb.EDITED: 1, Verb.WRITTEN: 2, Verb.DELETED:
 _NOTHING: Final = Usage()
 SHARE_OF_EDITS: Final = 0.12  # of all calls: an agent reads several files for each one that it changes
 HELPERS: Final = ("Task", "Agent")
-ENDS: Final = {True: "passed", False: "failed", None: "its end is not told"}
+ENDS: Final = {True: "passed", False: "failed", None: "how it ended is not told"}
 
 
 class Log:

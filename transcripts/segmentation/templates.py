@@ -19,7 +19,7 @@ TEMPLATES: Final = {
     "read": "Read {files}.",
     "helpers": "Started {agents}.",
     "check": "Ran `{name}`: {end}.",
-    "checks": "Ran `{name}` {times}, {failures} failing, {end} at last.",
+    "checks": "Ran `{name}` {times}, {failures} failing; the last one: {end}.",
     "persons check": "The person ran `{name}`: {end}.",
     "commit": "Committed {sha}“{subject}”.",
     "amended": "Amended the last commit: {sha}“{subject}”.",

@@ -84,7 +84,7 @@ def _said(said: str, number: int, reason: str, most: int) -> Iterator[Line]:
     own = [sentence for block in text.blocks(said) for sentence in block.sentences][:most]
     for sentence in own:
         if text.width(sentence) <= LONGEST:
-            yield Line(sentence, number, Source.QUOTE, reason)
+            yield Line(sentence.lstrip("-–— "), number, Source.QUOTE, reason)
 
 
 def plans(work: Work) -> Iterator[tuple[int, str]]:
