@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Final
 
 from transcripts.commands.git import REBASED, is_rebase, quiet_commit
@@ -96,6 +96,16 @@ def steps_of(events: Sequence[Event]) -> list[Step]:
     elif events:
         steps = [Step(0, len(events))]
     return steps
+
+
+def turn_of(steps: Sequence[Step], at: int) -> list[Step]:
+    """The step ``at`` and those up to the next prompt."""
+    return [steps[at], *takewhile(lambda step: step.prompt is None, steps[at + 1 :])]
+
+
+def is_errand(turn: Sequence[Step]) -> bool:
+    """Was nothing done but git's work, or nothing at all?"""
+    return not any(step.calls and step.phase is not Phase.VCS for step in turn)
 
 
 class _Grid:

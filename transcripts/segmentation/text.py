@@ -34,10 +34,6 @@ class Block:
     is_item: bool = False
     is_open: bool = False  # an item with an empty box
 
-    @property
-    def is_prose(self) -> bool:
-        return not self.level and not self.is_item
-
 
 def weight(text: str) -> float:
     """How much a text says, in words; in scripts without blanks two signs count as one."""
@@ -158,7 +154,7 @@ def quoted(text: str, limit: int, paragraphs: int = 1, *, items: bool = False) -
     own = [block for block in blocks(text) if not block.level]
     found: list[str] = []
     left = limit
-    for block in own if items else [block for block in own if block.is_prose] or own:
+    for block in own if items else [block for block in own if not block.is_item] or own:
         taken: list[str] = []
         for sentence in block.sentences:
             if width(sentence) > (left if limit - left > limit // LITTLE else limit):

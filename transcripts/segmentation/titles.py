@@ -15,6 +15,7 @@ from . import lexical, text
 from .known import Work
 from .outline import Line, Source
 from .people import arguments, is_persons
+from .steps import is_errand, turn_of
 from .templates import fact, named_files
 
 TITLE: Final = 80  # characters of a heading
@@ -65,7 +66,7 @@ def _candidates(work: Work, done: set[str]) -> Iterator[Line]:
         yield Line(heading, at, Source.QUOTE, NAMED[2])
     subjects = sorted(work.commits, key=lambda commit: -len(commit.subject))
     committed = [Line(each.subject, each.event, Source.QUOTE, "the commit that it led to") for each in subjects]
-    if not work.changed:  # what began it only asked for the commit
+    if is_errand(turn_of(work.steps, 0)):  # what began it only asked for the commit
         yield from committed
     if typed:
         yield from _said(text.own_words(typed.text), number, OPENS, OPENING)

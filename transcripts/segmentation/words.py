@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import takewhile
 from typing import Final
 
 from transcripts.events import Event, Kind, Status
@@ -12,7 +11,7 @@ from . import text
 from .known import ENDS, Work, deeds, published
 from .outline import Line, Source
 from .people import ASKING, answers_to, is_persons, questions_of, said_meanwhile, said_with_refusal
-from .steps import Phase, Step
+from .steps import Step, is_errand, turn_of
 from .templates import fact
 from .titles import plans
 
@@ -69,7 +68,9 @@ def next_steps_of(work: Work, following: Event | None, *, is_last: bool) -> list
         push = work.push
         name = "push again" if push.why and push.branch else "rejected" if push.branch else "rejected somewhere"
         found.append(fact(name, push.event, branch=push.branch, why=push.why))
-    if not is_last and last and _went_past(work, following) and (offer := _last_question(last)):
+    # people went on to something else, instead of saying yes or no
+    is_past = following and is_persons(following, work.log.by_model) and text.weight(following.text) >= 2 * ACKNOWLEDGED
+    if is_past and last and (offer := _last_question(last)):
         found.append(Line(offer, last.answer, Source.QUOTE, "what was offered last"))
     return found[:LINES]
 
@@ -126,11 +127,10 @@ def _rulings(work: Work) -> list[Line]:
     found = []
     for line in _said_later(work):
         at = max(number for number, step in enumerate(work.steps) if step.first < line.event)
-        turn = [work.steps[at], *takewhile(lambda step: step.prompt is None, work.steps[at + 1 :])]
+        turn = turn_of(work.steps, at)
         is_asked = any(map(text.is_question, text.sentences(line.text.removesuffix(text.CUT))))
         is_talk = not work.changed and work.log.marks_questions
-        is_errand = not any(step.calls and step.phase is not Phase.VCS for step in turn)
-        if not is_asked and not is_errand and (is_talk or any(step.aimed for step in turn)):
+        if not is_asked and not is_errand(turn) and (is_talk or any(step.aimed for step in turn)):
             found.append(line)
     return found
 
@@ -166,10 +166,3 @@ def _refusals(work: Work) -> Iterator[Line]:
 def _last_question(step: Step) -> str:
     own = [sentence for block in text.blocks(step.text) for sentence in block.sentences]
     return own[-1] if own and text.is_question(own[-1]) else ""
-
-
-def _went_past(work: Work, following: Event | None) -> bool:
-    """Did people go on to something else, instead of saying yes or no?"""
-    if following is None or not is_persons(following, work.log.by_model):
-        return False
-    return text.weight(following.text) >= 2 * ACKNOWLEDGED
