@@ -30,7 +30,8 @@ def waiting() -> Q:
     broken = Q(status__in=_WHERE_WORK_LEAVES_IT, pk__in=ended_badly.values("brief"))
     # What waits for another brief, or has no project, cannot be retried yet; other blockers ask for somebody anyway.
     comes_first = Dependency.objects.filter(brief=OuterRef("pk")).exclude(depends_on__status__in=TERMINAL)
-    broken &= Q(~Exists(comes_first), project__isnull=False)
+    at_work = DispatchRequest.objects.filter(brief=OuterRef("pk"), state__in=ACTIVE)  # beside the one that ended badly
+    broken &= Q(~Exists(comes_first), ~Exists(at_work), project__isnull=False)
     return Q(pk__in=unmerged.values("brief")) | broken
 
 

@@ -180,3 +180,13 @@ def test_work_without_changes_needs_nobody(project, drive):
     drive(request, "running")
     services.complete(request, identity=me, no_changes=True)
     assert code(request.brief) == (Code.CLOSE, Who.FLOWER)
+
+
+def test_a_run_that_failed_beside_one_that_goes_on_needs_nobody(project):
+    brief = make_brief("Work", project)
+    first = services.dispatch(brief, actor=operator())
+    second = services.dispatch(brief, actor=operator(), beside=True)
+    services.fail(second, "it broke", actor=operator())
+    assert code(brief) == (Code.CLAIM, Who.AGENT)
+    services.cancel(first, "no", actor=operator())
+    assert code(brief) == (Code.RETRY, Who.ORCHESTRATOR)
