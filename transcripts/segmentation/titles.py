@@ -21,6 +21,7 @@ from .templates import fact, named_files
 TITLE: Final = 80  # characters of a heading
 LONGEST: Final = 160  # where nothing shorter is to be had
 FEWEST: Final = 3.0  # words
+TELLING: Final = 5.0  # words of a prompt that says more than the commit that it led to
 SHARED: Final = 2  # words that a sentence has in common with what was done
 FITS: Final = 0.6  # of the words of the program's own title that the work it stands for has
 OPENING: Final = 6  # sentences of a prompt that may name what it wants
@@ -66,8 +67,8 @@ def _candidates(work: Work, done: set[str]) -> Iterator[Line]:
         yield Line(heading, at, Source.QUOTE, NAMED[2])
     subjects = sorted(work.commits, key=lambda commit: -len(commit.subject))
     committed = [Line(each.subject, each.event, Source.QUOTE, "the commit that it led to") for each in subjects]
-    if is_errand(turn_of(work.steps, 0)):  # what began it only asked for the commit
-        yield from committed
+    if is_errand(turn_of(work.steps, 0)) or (typed and text.weight(typed.text) < TELLING):
+        yield from committed  # what began it only asked for the commit, or says too little
     if typed:
         yield from _said(text.own_words(typed.text), number, OPENS, OPENING)
     yield from committed
