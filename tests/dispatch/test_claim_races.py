@@ -19,7 +19,7 @@ from tests.factories import agent, make_brief, operator
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CLAIMANTS = 64
-ROUNDS = int(os.environ.get("FLOWER_CLAIM_ROUNDS", "5"))  # make test-services asks for more
+ROUNDS = int(os.environ.get("FLOWER_CLAIM_ROUNDS", "3"))  # make test-services asks for more
 
 
 @pytest.mark.parametrize("same_actor", [True, False])
