@@ -22,7 +22,7 @@ CUT: Final = " …"  # behind a quote whose paragraph goes on
 _MARK: Final = re.compile(r"(#{1,6})\s+|(?:[-*+•]|\d{1,3}[.)])\s+(?:\[([ xX])\]\s+)?")
 _LINK: Final = re.compile(r"!?\[([^\[\]\n]{1,300})\]\([^()\s]{1,600}\)")
 _STRONG: Final = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*`\n]{1,400}?)(?<=[^\s*])\1(?![\w*])")
-_END: Final = re.compile(r"[.!?…]+[\"'”’»)\]*]*(?=\s|$)|[。！？｡؟।॥።։۔]+[」』）”’\"'\])]*")
+_END: Final = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]*]*+(?=\s|$)|[。！？｡؟।॥።։۔]+[」』）”’\"'\])]*")
 _ABBREVIATED: Final = re.compile(r"(?:^|[\s(])(?:\w|\w{1,3}(?:\.\w{1,3})+|\d+)$")
 
 
