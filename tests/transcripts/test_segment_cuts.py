@@ -137,6 +137,42 @@ def test_corrections_consent_and_errands_open_no_segment(words):
     assert len(segment(log.events)) == 2
 
 
+def talk(rounds: int, *, commit: bool = False) -> Log:
+    """Questions and answers about one thing, with much reading and nothing changed."""
+    log = Log()
+    for number in range(rounds):
+        log.ask(f"And what does the lexer of the parser do with quotes, number {number}?").say("I look at the lexer.")
+        for _ in range(8):
+            log.read("src/parser/lexer.py").say("The lexer of the parser reads quotes.")
+    return log.commit("Note it") if commit else log
+
+
+@pytest.mark.parametrize("rounds", [4, 6, 12])
+def test_talk_without_commits_is_cut_at_its_prompts(rounds):
+    log = talk(rounds)
+    segments = segment(log.events)
+    assert_tiles(log.events, segments)
+    begun = [log.events[one.first - 1].kind is Kind.PROMPT for one in segments]
+    assert sum(begun) >= 0.7 * len(begun), "length alone may cut as well"
+    assert all(one.last - one.first < 100 or one.prompts <= 3 for one in segments)
+    assert len(segments) >= 2
+
+
+def test_talk_that_ends_in_a_commit_may_stay_whole():
+    assert len(segment(talk(4, commit=True).events)) < len(segment(talk(4).events))
+
+
+def test_what_wakes_the_model_is_a_border_of_its_own():
+    log = Log().ask("Wait for the workers").say("I wait.").call("Task").say("They work.")
+    notice = log.add(Kind.SYSTEM, "<task-notification>one ended</task-notification>", data={"injected": True})
+    log.say("One ended.").read("a.py")
+    log.add(Kind.SYSTEM, "a reminder", data={"injected": True})  # inside of a turn it is none
+    log.say("The other one?")
+    log.add(Kind.SYSTEM, "read by nobody", data={"injected": True})
+    steps = steps_of(log.events)
+    assert [step.prompt for step in steps if step.prompt] == [log.events[0], notice]
+
+
 def test_closing_words_belong_to_what_was_committed():
     log = piece(Log(), "parser")  # ends with words after the commit
     piece(log, "map")

@@ -296,13 +296,16 @@ def test_a_check_that_the_person_ran_is_told_as_theirs():
     [
         ("ruff check .", "ruff check"),
         ("ruff format . && ruff check .", "ruff check"),
-        ("CI=1 timeout 60 uv run pytest -q tests > out.txt 2>&1", "pytest tests"),
+        ("CI=1 timeout 60 uv run pytest -q tests > out.txt 2>&1", "pytest"),
         ("go test ./internal/... | tail -3", "go test"),
         ("npx tsc --noEmit", "tsc"),
         ("./scripts/check-all.sh", "check-all.sh"),
         ("cat pytest.ini; ls tests", ""),
         ("echo make test", ""),
         ("go build.go", ""),
+        ("bun agentv eval --test-id=x evals/test.yaml", ""),
+        ("go test ./internal/test", "go test"),
+        ("make -C web lint", "make web lint"),
     ],
 )
 def test_what_counts_as_a_check_is_data(command, named):

@@ -13,7 +13,7 @@ from transcripts.events import Event
 DATA: Final[dict[str, Any]] = tomllib.loads(Path(__file__).with_name("exceptions.toml").read_text())
 COMMAND: Final = 4000  # characters of a command that are read
 OUTPUT: Final = 6000  # characters at the end of an output that tell how a check ended
-NAMED: Final = 3  # words of a command that name a check
+NAMED: Final = 2  # words behind a program that name a check
 MANY: Final = 3  # kinds of checks in one line that are called "checks"
 
 _QUOTED: Final = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"?")
@@ -83,7 +83,9 @@ def _kind(words: list[str]) -> str:
         return ""
     at = _program(words)
     program = words[at].lstrip("(").rpartition("/")[2]
-    given = [word for word in words[at + 1 : at + 6] if not word.endswith((".py", ".go", ".js", ".ts", ".md"))]
+    given = [
+        word for word in words[at + 1 : at + 6] if not ("/" in word or "=" in word or word[0] in "-." or _is_file(word))
+    ]
     if program in _RUNNERS:
         for piece in (piece for word in given for piece in _LETTERS.findall(word)):
             if piece in _WORDS:
@@ -93,10 +95,21 @@ def _kind(words: list[str]) -> str:
     return _PROGRAMS.get(program, "")
 
 
+def _is_file(word: str) -> bool:
+    """ "build.go" and "test.yaml" are looked at or run; "check.all" may be a task, but nobody calls one so."""
+    stem, dot, ending = word.rpartition(".")
+    return bool(stem and dot and ending.isalnum())
+
+
 def _name(words: list[str]) -> str:
-    words = [words[at].lstrip("(") for at in range(_program(words), len(words))]
-    told = [word for word in words[1:] if not word.startswith(("-", ".", "''", "$")) and "/" not in word]
-    return " ".join([words[0].rpartition("/")[2], *told][:NAMED])
+    """The program, and of a runner the words up to the one that says what it checks."""
+    words = [word.lstrip("(") for word in words[_program(words) :]]
+    program, found = words[0].rpartition("/")[2], list[str]()
+    for word in words[1:] if program in _RUNNERS else ():
+        found += [word] if "/" not in word and word[0] not in "-.$'" else []
+        if any(piece in _WORDS for piece in _LETTERS.findall(word)):
+            return " ".join([program, *found[-NAMED:]])
+    return program
 
 
 def ended(command: str, result: Event) -> bool | None:

@@ -165,7 +165,11 @@ def _lines(value: Any, cut: list[str], name: str) -> list[Row]:
     lines = [line for line in value if isinstance(line, dict)] if isinstance(value, list) else []
     if len(lines) > LINES:
         cut.append(f"{name}: {LINES} of {len(lines)}")
-    return [{"text": _text(line.get("text"), LINE, cut, name), "event": line.get("event")} for line in lines[:LINES]]
+    return [
+        {"text": _text(line.get("text"), LINE, cut, name), "event": line.get("event")}
+        | ({"source": line["source"]} if line.get("source") else {})
+        for line in lines[:LINES]
+    ]
 
 
 def _files(row: Segment, cut: list[str]) -> list[Row]:
