@@ -19,6 +19,7 @@ from core import live
 from core.errors import Conflict, Invalid, Refusal
 from dispatch import lifecycle, outlook, services
 from dispatch.models import ACTIVE, DispatchRequest, State
+from dispatch.next_step import Code
 
 log = structlog.stdlib.get_logger(__name__)
 _ENDED_BADLY: Final = frozenset({State.FAILED, State.CANCELLED, State.CONFLICTED})
@@ -48,7 +49,7 @@ def consider(number: int) -> DispatchRequest | None:
     brief = Brief.objects.select_related("project").filter(pk=number, auto_dispatch=True).first()
     if brief is None or brief.status != Status.PLANNED:
         return None
-    step = next((step for step in outlook.steps(brief) if step.code == outlook.Code.AUTO_DISPATCH), None)
+    step = next((step for step in outlook.steps(brief) if step.code == Code.AUTO_DISPATCH), None)
     if step is None:
         return None
     try:  # no lock: two that count at once queue one too many at most, and machine._start holds to the cap

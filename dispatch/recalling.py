@@ -21,7 +21,7 @@ from core.errors import Invalid
 from dispatch import leftovers, outlook, retries
 from dispatch.line import Line
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
-from dispatch.outlook import Code, NextStep
+from dispatch.next_step import Code, NextStep
 
 MOST: Final = 200  # rows in one answer
 BY_ITSELF: Final = 20  # briefs that are named because they will be dispatched by themselves

@@ -30,6 +30,7 @@ from dispatch import changes, claims, leftovers, lifecycle, outlook, policy, ret
 from dispatch import merge as merging
 from dispatch.line import Line
 from dispatch.models import ACTIVE, HELD, DispatchRequest, State
+from dispatch.next_step import Code, NextStep
 from dispatch.tools import find_worktree
 from transcripts import costs
 from worktrees import diffs, git
@@ -98,11 +99,11 @@ def _kinds(brief: Brief, way: retries.Way | None) -> list[str]:
     return [str(one) for one in (*found, kind.FRESH, kind.DIRECT)]
 
 
-def _told(brief: Brief) -> list[outlook.NextStep]:
+def _told(brief: Brief) -> list[NextStep]:
     """What the panel says of what is next: not what its own form, or the status beside it, says already."""
-    plain = {outlook.Code.DISPATCH, outlook.Code.ENDED, outlook.Code.SET_ASIDE, outlook.Code.CHOOSE_PROJECT}
+    plain = {Code.DISPATCH, Code.ENDED, Code.SET_ASIDE, Code.CHOOSE_PROJECT}
     found = [step for step in outlook.steps(brief) if step.code not in plain]
-    return [step for step in found if step.code != outlook.Code.PLAN or step.is_automatic]
+    return [step for step in found if step.code != Code.PLAN or step.is_automatic]
 
 
 def _free_worktrees(brief: Brief) -> list[Worktree]:
@@ -195,7 +196,7 @@ def on_board(briefs: list[int]) -> dict[int, rooms.Now]:
     }
 
 
-def _waits(requests: list[DispatchRequest]) -> dict[int, outlook.NextStep]:
+def _waits(requests: list[DispatchRequest]) -> dict[int, NextStep]:
     """Why those that stand in a line wait, and where. A fixed number of queries but for merges, which are few."""
     going = [row for row in requests if row.state in {State.QUEUED, State.MERGING}]
     line = Line.now() if any(row.state == State.QUEUED for row in going) else None
@@ -210,7 +211,7 @@ def _last_words(briefs: list[int]) -> dict[int, str]:
     return dict(TraceEntry.objects.filter(pk__in=newest).values_list("brief", "body"))
 
 
-def _now(request: DispatchRequest, said: str, waits: outlook.NextStep | None = None) -> rooms.Now:
+def _now(request: DispatchRequest, said: str, waits: NextStep | None = None) -> rooms.Now:
     agent = request.program.name if request.program else "by hand"
     line = f"now: {' '.join(said.split())[:200]}" if said else ""
     if request.state in {State.DONE, State.CANCELLED}:

@@ -10,6 +10,7 @@ from briefs.services import briefs, proposals, questions, relations, specs
 from daemons.services import programs
 from dispatch import auto, outlook, services, tasks
 from dispatch.models import DispatchRequest
+from dispatch.next_step import Code
 from tests.dispatch.test_main_job import complete_when_committed
 from tests.factories import agent, git, make_brief, operator
 
@@ -83,7 +84,7 @@ def test_after_a_failure_somebody_must_touch_it_first(project, worker, looked_at
     assert brief.status == "planned"
     assert auto.sweep() == []
     step = outlook.next_step(brief)
-    assert (step.code, step.dispatch) == (outlook.Code.DISPATCH_AGAIN, request.pk)
+    assert (step.code, step.dispatch) == (Code.DISPATCH_AGAIN, request.pk)
     briefs.note(brief, "only a note", actor=operator())
     assert auto.sweep() == []
     specs.update(brief, "a better plan", base_version=brief.spec_version, actor=operator())
@@ -115,7 +116,7 @@ def test_the_cap_is_respected(project, worker, looked_at, settings):
     one, two = plan(flagged(project, "One")), plan(flagged(project, "Two"))
     assert len(auto.sweep()) == 1
     step = outlook.next_step(two)
-    assert (step.code, step.running, step.cap) == (outlook.Code.WAIT_FOR_PLACE, 1, 1)
+    assert (step.code, step.running, step.cap) == (Code.WAIT_FOR_PLACE, 1, 1)
     services.cancel(DispatchRequest.objects.get(brief=one), "no", actor=operator())
     assert [DispatchRequest.objects.get(pk=pk).brief_id for pk in auto.sweep()] == [two.pk]
 
@@ -176,7 +177,7 @@ def test_without_auto_dispatch_the_plan_waits_for_a_person(project, drive, looke
     assert (brief.status, brief.design_loop, brief.spec) == ("planned", False, "")
     assert Proposal.objects.get().state == "open"
     flagged_again(brief)
-    assert outlook.next_step(brief).code == outlook.Code.DECIDE_PLAN
+    assert outlook.next_step(brief).code == Code.DECIDE_PLAN
     proposals.accept(Proposal.objects.get(), actor=operator(), base_version=0)
     assert outlook.next_step(Proposal.objects.get().brief).agent == "designer"
 

@@ -16,7 +16,7 @@ from dispatch import board, claims, outlook, services  # noqa: F401  board decla
 from dispatch import lifecycle as requests
 from dispatch import merge as merging
 from dispatch.line import Line
-from dispatch.outlook import Code, Who
+from dispatch.next_step import Code, Who
 from tests.factories import agent, identity, make_brief, operator
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -15,6 +15,7 @@ from daemons.terminal import facts
 from dispatch import claims, leftovers, machine, outlook, services
 from dispatch import merge as merging
 from dispatch.models import DispatchRequest
+from dispatch.next_step import Code, Who
 from tests.factories import agent, git, identity, make_brief, operator
 from tests.system.running import until
 
@@ -49,14 +50,14 @@ def test_a_resume_waits_until_the_cancelled_runs_agent_is_gone(project, drive, b
     second.refresh_from_db()
     assert (second.state, second.process) == ("preparing", None)
     step = outlook.of_request(second)
-    assert (step.code, step.who, step.other) == (outlook.Code.WAIT_FOR_STOP, outlook.Who.FLOWER, first.pk)
+    assert (step.code, step.who, step.other) == (Code.WAIT_FOR_STOP, Who.FLOWER, first.pk)
     assert step.waits and f"The agent of dispatch {first.pk} is being stopped" in step.sentence
     assert "is being stopped" in browser.get(second.get_absolute_url()).content.decode()
     drive(second, "running")
     old, new = Process.objects.get(pk=first.process_id), Process.objects.get(pk=second.process_id)
     assert (old.phase, old.exit_signal) == ("exited", signal.SIGKILL)
     assert old.ended_at <= new.started_at
-    assert outlook.of_request(second).code == outlook.Code.WORK
+    assert outlook.of_request(second).code == Code.WORK
 
 
 def test_who_claims_by_hand_waits_for_it_too(project, drive):
@@ -67,7 +68,7 @@ def test_who_claims_by_hand_waits_for_it_too(project, drive):
     claims.claim(second, actor=agent("by-hand"))
     machine.advance(second.pk)
     second.refresh_from_db()
-    assert (second.state, outlook.of_request(second).code) == ("preparing", outlook.Code.WAIT_FOR_STOP)
+    assert (second.state, outlook.of_request(second).code) == ("preparing", Code.WAIT_FOR_STOP)
     drive(second, "running")
     assert Process.objects.get(pk=first.process_id).has_ended
 

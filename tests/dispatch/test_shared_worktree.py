@@ -8,6 +8,7 @@ from daemons.services import programs
 from dispatch import claims, machine, outlook, services
 from dispatch import merge as merging
 from dispatch.models import DispatchRequest
+from dispatch.next_step import Code
 from tests.factories import agent, git, make_brief, operator
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,7 +50,7 @@ def test_a_merge_waits_for_a_run_on_the_same_branch_and_goes_on_by_itself(projec
     finished.refresh_from_db()
     assert finished.state == "merging" and not finished.merge_sha
     step = outlook.of_request(finished)
-    assert (step.code, step.other) == (outlook.Code.WAIT_FOR_RUN, second.pk)
+    assert (step.code, step.other) == (Code.WAIT_FOR_RUN, second.pk)
     services.cancel(second, "no need", actor=operator())
     assert drive(finished, "done").merge_sha
 

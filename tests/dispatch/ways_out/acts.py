@@ -15,7 +15,7 @@ from dispatch import board, claims, outlook, review, services  # noqa: F401  boa
 from dispatch import merge as merging
 from dispatch.line import Line
 from dispatch.models import ACTIVE, DispatchRequest, State
-from dispatch.outlook import Code, NextStep, Who
+from dispatch.next_step import Code, NextStep, Who
 from tests.dispatch.ways_out.world import World, summary
 from tests.factories import agent, identity, operator
 
