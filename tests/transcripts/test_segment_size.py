@@ -7,6 +7,7 @@ import tomllib
 
 from flower.env import BASE_DIR
 from tests.flower import patterns
+from transcripts import rules
 
 FOLDER = BASE_DIR / "transcripts" / "segmentation"
 LINES = 1_900
@@ -31,3 +32,16 @@ def test_no_pattern_of_segmentation_is_a_vocabulary():
     for one in patterns.compiled():
         if one.name.startswith("transcripts.segmentation"):
             assert len(WORDS.findall(one.pattern.pattern)) <= ALTERNATIVES, one.name
+
+
+def test_the_rules_are_known_by_all_that_makes_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(rules, "SOURCES", [tmp_path])
+    (tmp_path / "titles.py").write_text("TITLE = 80\n")
+    before = rules.rules_of_today()
+    assert re.fullmatch("[0-9a-f]{16}", before) and rules.rules_of_today() == before
+    (tmp_path / "notes.txt").write_text("nothing of theirs")
+    assert rules.rules_of_today() == before
+    (tmp_path / "titles.py").write_text("TITLE = 90\n")
+    after = rules.rules_of_today()
+    (tmp_path / "exceptions.toml").write_text("[programs]\n")
+    assert len({before, after, rules.rules_of_today()}) == 3

@@ -63,6 +63,11 @@ def test_a_fence_that_never_ends_hides_what_follows():
         ("Use e.g. Foo here. Version 1.2. Then go", ["Use e.g. Foo here.", "Version 1.2. Then go"]),
         ("See `a. B` there. Done", ["See `a. B` there.", "Done"]),
         ("Wait... what is it? No", ["Wait... what is it?", "No"]),
+        (
+            "we changed the target. did we do it well? yes! go on",
+            ["we changed the target.", "did we do it well?", "yes!", "go on"],
+        ),
+        ("use ships etc. and e.g. coasts, v1.2. and so on", ["use ships etc. and e.g. coasts, v1.2. and so on"]),
         ("لماذا؟ لا أعرف.", ["لماذا؟", "لا أعرف."]),
         ("", []),
     ],

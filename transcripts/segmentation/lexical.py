@@ -83,9 +83,7 @@ def _add(total: dict[str, float], vector: dict[str, float], sign: int) -> None:
 def cosine(left: dict[str, float], right: dict[str, float]) -> float:
     left, right = sorted((left, right), key=len)
     shared = sum(weight * right[word] for word, weight in left.items() if word in right)
-    if not shared:
-        return 0.0
-    return shared / sqrt(sum(w * w for w in left.values()) * sum(w * w for w in right.values()))
+    return shared and shared / sqrt(sum(w * w for w in left.values()) * sum(w * w for w in right.values()))
 
 
 def depths(similarity: Sequence[float]) -> list[float]:

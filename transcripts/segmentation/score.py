@@ -90,11 +90,10 @@ class _Turns:
     def features(self, gap: int, similarity: float) -> tuple[float, ...]:
         """Those of a prompt: from what it led to and what lies before."""
         steps, end = self.steps, self.ends[gap]
-        prompt = steps[gap].prompt
-        assert prompt is not None
+        said = prompt.text[:200] if (prompt := steps[gap].prompt) else ""
         return (
             1.0,
-            max(0.0, 1 - weight(prompt.text[:200]) / TOLD),
+            max(0.0, 1 - weight(said) / TOLD),
             float(any(step.aimed for step in steps[gap:end])),
             float(gap <= self.first_change < end),
             float(any(step.aimed for step in steps[self.begins[gap] : gap])),

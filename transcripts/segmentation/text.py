@@ -23,6 +23,7 @@ _MARK: Final = re.compile(r"(#{1,6})\s+|(?:[-*+•]|\d{1,3}[.)])\s+(?:\[([ xX])\
 _LINK: Final = re.compile(r"!?\[([^\[\]\n]{1,300})\]\([^()\s]{1,600}\)")
 _STRONG: Final = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*`\n]{1,400}?)(?<=[^\s*])\1(?![\w*])")
 _END: Final = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]*]*+(?=\s|$)|[。！？｡؟।॥።։۔]+[」』）”’\"'\])]*")
+_SHORT: Final = re.compile(r"(?:^|[\s(])(?:[\w.]{1,3}|[\w.]*\.\w+|\d+)$")  # behind which a small letter goes on
 _ABBREVIATED: Final = re.compile(r"(?:^|[\s(])(?:\w|\w{1,3}(?:\.\w{1,3})+|\d+)$")
 
 
@@ -62,7 +63,7 @@ def _stops(line: str) -> bool:
     return _END.search(line[-3:]) is not None or is_lead(line)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def blocks(text: str) -> tuple[Block, ...]:
     """The blocks of a text that can be quoted, in order."""
     found: list[Block] = []
@@ -125,10 +126,10 @@ def sentences(text: str) -> list[str]:
     begin = ticks = at = 0
     for end in _END.finditer(text):
         ticks, at = ticks + text.count("`", at, end.start()), end.start()
-        following = text[end.end() : end.end() + 2].strip()
-        is_wide = end[0][0] >= "\u0590" and end[0][0] != "…"
-        goes_on = following[:1].islower() or (end[0][0] == "." and _ABBREVIATED.search(text[max(0, at - 12) : at]))
-        if ticks % 2 or (goes_on and not is_wide):
+        is_lower = text[end.end() : end.end() + 2].strip()[:1].islower()  # people begin sentences so, too
+        short = _SHORT if is_lower else _ABBREVIATED
+        goes_on = end[0][0] in ".…" and (short.search(text[max(0, at - 12) : at]) or (is_lower and len(end[0]) > 1))
+        if ticks % 2 or goes_on:
             continue
         found.append(text[begin : end.end()].strip())
         begin = end.end()

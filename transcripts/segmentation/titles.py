@@ -40,7 +40,8 @@ def title_for(work: Work, taken: Container[str]) -> Line:
     asked = set(lexical.words(work.steps[0].prompt.text[: lexical.TEXT])) if work.steps[0].prompt else set()
     by_model = [line for line in whole if line.reason == MODEL]
     by_model.sort(key=lambda line: -len(asked.intersection(lexical.words(line.text))))
-    for line in [*by_people, *by_model, *found]:
+    echoes = [line for line in by_model[:1] if asked.intersection(lexical.words(line.text))]
+    for line in [*by_people, *echoes, *(line for line in found if line.reason != MODEL), *found]:
         return line
     return _by_files(work, taken)
 
