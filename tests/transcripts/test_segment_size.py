@@ -34,14 +34,14 @@ def test_no_pattern_of_segmentation_is_a_vocabulary():
             assert len(WORDS.findall(one.pattern.pattern)) <= ALTERNATIVES, one.name
 
 
-def test_the_rules_are_known_by_all_that_makes_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(rules, "SOURCES", [tmp_path])
+def test_the_rules_are_known_by_all_that_makes_them(tmp_path):
     (tmp_path / "titles.py").write_text("TITLE = 80\n")
-    before = rules.rules_of_today()
-    assert re.fullmatch("[0-9a-f]{16}", before) and rules.rules_of_today() == before
+    before = rules.digest_of([tmp_path])
+    assert re.fullmatch("[0-9a-f]{16}", before)
     (tmp_path / "notes.txt").write_text("nothing of theirs")
-    assert rules.rules_of_today() == before
+    assert rules.digest_of([tmp_path]) == before
     (tmp_path / "titles.py").write_text("TITLE = 90\n")
-    after = rules.rules_of_today()
+    after = rules.digest_of([tmp_path])
     (tmp_path / "exceptions.toml").write_text("[programs]\n")
-    assert len({before, after, rules.rules_of_today()}) == 3
+    assert len({before, after, rules.digest_of([tmp_path])}) == 3
+    assert rules.rules_of_today() == rules.RULES
