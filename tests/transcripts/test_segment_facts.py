@@ -8,7 +8,7 @@ import pytest
 
 from tests.transcripts.building import Log, only, outcome, texts
 from transcripts.commands.git import subject_of
-from transcripts.commands.shell import check_of
+from transcripts.commands.shell import checks_of
 from transcripts.events import Commit, Kind, Touch, Verb
 from transcripts.segmentation import Status, segment
 
@@ -230,8 +230,10 @@ def test_one_check_stands_for_status_words_and_next_step(runs, status):
         ("pytest 2>&1 | wc -l", "254", False),
         ("go test ./... | grep -E '^--- (PASS|FAIL)' | wc", "     254", False),
         ("go test ./... | grep -- '--- PASS' | sort -rn | head", "--- PASS: TestMap (9.1s)", False),
-        ("go test ./... | grep '^ok'", "ok  \thost/map\t0.2s", True),
-        ("pytest 2>&1 | tail -3", "map ready", True),  # its end: what failed would be told there
+        ("go test ./... | grep '^ok'", "ok  \thost/map\t0.2s", False),  # only what is good was asked for
+        ("pytest 2>&1 | tail -3", "map ready", False),  # the exit code is that of tail
+        ("pytest 2>&1 | tail -3", "3 passed in 0.1s", True),
+        ("bun check 2>&1 | tail -3", "error: unrecognized subcommand 'bun'", False),
         ("ruff check . | grep map", "", False),
     ],
 )
@@ -295,7 +297,7 @@ def test_a_check_that_the_person_ran_is_told_as_theirs():
     ("command", "named"),
     [
         ("ruff check .", "ruff check"),
-        ("ruff format . && ruff check .", "ruff check"),
+        ("ruff format . && ruff check .", "ruff format + ruff check"),
         ("CI=1 timeout 60 uv run pytest -q tests > out.txt 2>&1", "pytest"),
         ("go test ./internal/... | tail -3", "go test"),
         ("npx tsc --noEmit", "tsc"),
@@ -309,8 +311,7 @@ def test_a_check_that_the_person_ran_is_told_as_theirs():
     ],
 )
 def test_what_counts_as_a_check_is_data(command, named):
-    check = check_of(command)
-    assert (check.name if check else "") == named
+    assert " + ".join(check.name for check in checks_of(command)) == named
 
 
 def test_refusals_compactions_interruptions_and_helpers_are_counted():

@@ -185,6 +185,10 @@ class Recount:
         assert 2 <= numbered(values["times"]) <= len(self._runs(values["name"]))
         assert numbered(values["failures"]) <= numbered(values["times"])
 
+    def _checks_untold(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        self._check(line, event, values)
+        assert 2 <= numbered(values["times"]) == sum(numbered(each) for each in values["ends"].split(", "))
+
     def _persons_check(self, line: Line, event: Event, values: dict[str, str]) -> None:
         assert self.events[line.event - 2].text.startswith("!"), line
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from transcripts.commands.git import Push, push_of
-from transcripts.commands.shell import bare_command, check_of, ended, says_passed
+from transcripts.commands.shell import SESSION, bare_command, checks_of, checks_run, continued, ended_by_output
 from transcripts.events import Event, Kind, Todo, Usage, Verb
 
 from .history import commits_made
@@ -23,13 +23,12 @@ _SHOWN: Final = ("<bash-stdout>", "<bash-stderr>")
 _PULL: Final = re.compile(r"https?://[^\s/]+/[^\s]{1,200}?/(?:pull|merge_requests)/(\d+)")
 _OPENS_PULL: Final = re.compile(r"\b(?:gh pr|glab mr) create\b")
 _MERGES_PULL: Final = re.compile(r"\bgh pr merge(?:\s+--?[\w-]+)*(?:\s+(\d+))?\b(?!.*--auto)")
-_SESSION: Final = re.compile(r"\bsession ID (\d+)")
-_ASKED_SESSION: Final = re.compile(r'"session_id":\s*"?(\d+)')
 _STRENGTH: Final = {Verb.READ: 0, Verb.EDITED: 1, Verb.WRITTEN: 2, Verb.DELETED: 3}
 _NOTHING: Final = Usage()
 SHARE_OF_EDITS: Final = 0.12  # of all calls: an agent reads several files for each one that it changes
 HELPERS: Final = ("Task", "Agent")
 ENDS: Final = {True: "passed", False: "failed", None: "how it ended is not told"}
+COUNTED: Final = {True: "passed", False: "failed", None: "not told"}
 
 
 class Log:
@@ -127,6 +126,7 @@ def work_of(log: Log, steps: Sequence[Step], until: int = 0) -> Work:
     events, calls = log.events, log.calls
     work = Work(log, steps, steps[0].first, steps[-1].end - 1)
     files: dict[str, tuple[Verb, int]] = {}
+    begun: dict[str, int] = {}  # command that runs in a terminal -> the event that told so last
     running: dict[str, str] = {}  # id of a terminal's session -> the command that runs in it
     work.commits, work.rebased = commits_made(events, work.first, work.last, max(until, work.last), calls)
     turned_down = {e.call for e in events[work.first : work.last + 1] if e.kind is Kind.RESULT and e.is_error}
@@ -143,9 +143,11 @@ def work_of(log: Log, steps: Sequence[Step], until: int = 0) -> Work:
         if event.kind is Kind.COMMAND and (check := _of_person(events, number)):
             work.checks.append(check)
         if event.kind is Kind.RESULT and (call := calls.get(event.call)):
-            command = call.command or _continued(call, running)
-            if match := _SESSION.search(event.text[:400]):
-                running[match[1]] = command
+            command = call.command or continued(call, running)
+            if command and not call.command:  # the same run: how it began tells nothing more
+                work.checks = [check for check in work.checks if check.event != begun.get(command)]
+            if match := SESSION.search(event.text[:400]):
+                running[match[1]], begun[command] = command, number + 1
             if command:
                 _command(work, number + 1, command, event)
     work.phase = _phase(steps)
@@ -165,32 +167,24 @@ def _count(work: Work, event: Event) -> None:
         work.ended_at = event.at if work.ended_at is None else max(work.ended_at, event.at)
 
 
-def _continued(call: Event, running: dict[str, str]) -> str:
-    """The command whose further output this call asks for."""
-    match = _ASKED_SESSION.search(call.text) if running else None
-    return running.get(match[1], "") if match else ""
-
-
 def _of_person(events: Sequence[Event], number: int) -> CheckRun | None:
     """A check that somebody ran in the program's own shell, with the output that follows it."""
     event = events[number]
     if not event.text.startswith("!") or number + 1 == len(events):
         return None
     command, shown = event.text[1:].strip(), events[number + 1]
-    check = check_of(command)
-    if shown.kind is not Kind.SYSTEM or not shown.text.startswith(_SHOWN) or check is None:
+    named = checks_of(command)
+    if shown.kind is not Kind.SYSTEM or not shown.text.startswith(_SHOWN) or len(named) != 1:
         return None
-    passed = ended(command, replace(shown, text=shown.text.partition(">")[2]))
-    if passed is not False and not says_passed(shown.text):
+    check, passed = named[0], ended_by_output(shown.text.partition(">")[2].partition("</bash-")[0])
+    if passed is None:
         return None
     return CheckRun(check.what, check.name, number + 2, passed, frozenset(check.kinds), by_person=True)
 
 
 def _command(work: Work, number: int, command: str, result: Event) -> None:
-    if check := check_of(command):
-        run = CheckRun(check.what, check.name, number, ended(command, result), frozenset(check.kinds))
-        if not is_refusal(result):
-            work.checks.append(run)
+    for check in checks_run(command, result):
+        work.checks.append(CheckRun(check.what, check.name, number, check.passed, frozenset(check.kinds)))
     if push := push_of(command, result, number):
         work.push = push
     if result.is_error:
@@ -247,12 +241,14 @@ def _checks(work: Work) -> Iterator[Line]:
     for check in work.checks:
         runs.setdefault((check.name, check.by_person), []).append(check)
     for (name, by_person), own in runs.items():
-        failures = sum(check.passed is False for check in own)
+        ends = Counter(check.passed for check in own)
         end, event = ENDS[own[-1].passed], own[-1].event
         if by_person or len(own) == 1:
             yield fact("persons check" if by_person else "check", event, name=name, end=end)
         else:
-            yield fact("checks", event, name=name, times=times(len(own)), failures=failures or "none", end=end)
+            told = ", ".join(f"{ends[each]} {word}" for each, word in COUNTED.items() if ends[each])
+            template, given = "checks untold" if ends[None] else "checks", {"name": name, "times": times(len(own))}
+            yield fact(template, event, ends=told, failures=ends[False] or "none", end=end, **given)
 
 
 def _others(work: Work) -> Iterator[Line]:

@@ -15,7 +15,7 @@ from itertools import pairwise, takewhile
 from typing import Final
 
 from transcripts.commands.git import REBASED, is_rebase, quiet_commit
-from transcripts.commands.shell import bare_command, check_of
+from transcripts.commands.shell import bare_command, checks_of
 from transcripts.events import Event, Kind, Verb
 
 MAX_CALLS: Final = 12  # a longer run of silent calls would hide every change of work inside it
@@ -83,7 +83,7 @@ def phase_of(call: Event) -> Phase:
 def command_phase(command: str) -> Phase:
     if _VCS.search(bare_command(command)):
         return Phase.VCS
-    return Phase.TEST if check_of(command) else Phase.EXPLORE
+    return Phase.TEST if checks_of(command) else Phase.EXPLORE
 
 
 def steps_of(events: Sequence[Event]) -> list[Step]:

@@ -20,6 +20,7 @@ TEMPLATES: Final = {
     "helpers": "Started {agents}.",
     "check": "Ran `{name}`: {end}.",
     "checks": "Ran `{name}` {times}, {failures} failing; the last one: {end}.",
+    "checks untold": "Ran `{name}` {times}: {ends}; the last one: {end}.",
     "persons check": "The person ran `{name}`: {end}.",
     "commit": "Committed {sha}“{subject}”.",
     "amended": "Amended the last commit: {sha}“{subject}”.",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final, NamedTuple
 
-from transcripts.commands.shell import check_of
+from transcripts.commands.shell import checks_of
 from transcripts.events import Event, Kind, Status, Verb
 from transcripts.paths import is_windows
 
@@ -141,7 +141,7 @@ class _Condenser:
 
     def _call(self, call: Event) -> tuple[str, str]:
         result = self.results.get(call.call) if call.call else None
-        is_check = bool(call.command) and check_of(call.command) is not None
+        is_check = bool(call.command) and bool(checks_of(call.command))
         notes = [self._result(result, is_check=is_check) if result else ""]
         if call.plan_accepted or (result and result.plan_accepted):
             notes.append("the person accepted the plan")
