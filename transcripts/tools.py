@@ -34,7 +34,7 @@ def recall_sessions(
 def recall_segments(caller: Identity, session: SessionNumber, cursor: Cursor = None) -> dict[str, Any]:
     """Read what happened in a session: its segments with title, status, outcome, next steps, decisions, questions.
 
-    `event` is the place in the transcript that a line was read from.
+    `event` is the place in the transcript that a line was read from; `source` says whether it is a quote or a fact.
     """
     return recalling.segments(caller, session, cursor=cursor)
 

@@ -357,3 +357,14 @@ def test_paths_are_meant_whole_or_by_their_end_or_as_folders(caller, path, is_fo
 def test_no_path_is_refused(caller, path):
     with pytest.raises(Invalid, match="Say a path"):
         recalling.touching(caller, path)
+
+
+def test_lines_say_whether_they_are_quotes_or_facts(caller):
+    log = Log().ask("Rewrite the parser so that nested quotes survive").say("On it.").edit("src/parser.py")
+    session = stored.session(log.run("pytest -q", code=1, result="1 failed").say("Half of it.\n\n- [ ] Write the docs"))
+    outlining.refresh(session.pk)
+    (told,) = recalling.segments(caller, session.pk)["segments"]
+    assert [(line["text"], line["source"]) for line in told["next_steps"]] == [
+        ("Write the docs", "quote"),
+        ("Tests failed when last run: `pytest`.", "fact"),
+    ]
