@@ -35,6 +35,9 @@ def run() -> None:
         return
     try:
         settings.INSTALLED_APPS  # noqa: B018 - reading one loads them all: a bad value is told before anything runs
+        if sentence := _half_restored():
+            sys.stderr.write(f"{sentence}\n")
+            sys.exit(1)
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.stderr.write(f"{error}\n")
@@ -46,6 +49,15 @@ def run() -> None:
             raise
         sys.stderr.write(f"{sentence}\n")
         sys.exit(1)
+
+
+def _half_restored() -> str:
+    """Why only a restore may write to this state folder now; empty where none is unfinished, or one is asked for."""
+    from django.conf import settings
+
+    from flower.backup import marker
+
+    return "" if sys.argv[1:2] in (["restore"], ["help"], []) else marker.refusal(settings.FLOWER.home)
 
 
 def _sentence(error: Exception) -> str:

@@ -35,6 +35,7 @@ class Code(StrEnum):
     START_WITHOUT = "start_without"
     REVIEW = "review"
     MERGE_REFUSED = "merge_refused"
+    MEND_MAIN = "mend_main"
     REWORK = "rework"
     RETRY = "retry"
     # a person may go on
@@ -66,7 +67,7 @@ class Code(StrEnum):
 NEEDS_YOU: Final = frozenset(
     {
         *(Code.ANSWER, Code.APPROVE, Code.DECIDE_PLAN, Code.START_WITHOUT),
-        *(Code.REVIEW, Code.MERGE_REFUSED, Code.REWORK, Code.RETRY),
+        *(Code.REVIEW, Code.MERGE_REFUSED, Code.MEND_MAIN, Code.REWORK, Code.RETRY),
     }
 )
 
@@ -78,6 +79,7 @@ _SENTENCES: Final = {
     Code.DECIDE_PLAN: "A plan is proposed and waits for your decision.",
     Code.START_WITHOUT: "#{other} {title} is {status}, so its work is not there: start all the same?",
     Code.REVIEW: "Work is finished and waits for you: review or merge dispatch {dispatch}.",
+    Code.MEND_MAIN: "Main itself is red: mend it; dispatch {dispatch} can be merged when it has moved on.",
     Code.MERGE_REFUSED: "The merge of dispatch {dispatch} was refused ({status}): rework it, or merge it again.",
     Code.REWORK: "Dispatch {dispatch} conflicts with the main branch: dispatch a rework.",
     Code.RETRY: "Dispatch {dispatch} failed ({status}): retry it, or change the brief.",

@@ -23,6 +23,7 @@ from daemons.models import AgentProgram
 from daemons.services import programs
 from dispatch import sharing
 from dispatch.line import Line
+from dispatch.merge import record
 from dispatch.models import ACTIVE, DispatchRequest, MergeLock, State
 from dispatch.next_step import Code, NextStep, Who
 
@@ -128,6 +129,8 @@ def of_request(request: DispatchRequest, line: Line | None = None) -> NextStep:
     if request.state == State.FINISHED:
         if is_design or request.no_changes:
             return replace(step, code=Code.CLOSE, who=Who.FLOWER)
+        if request.failure_class == record.NotMerged.MAIN_RED:
+            return replace(step, code=Code.MEND_MAIN, who=Who.OPERATOR)
         if request.failure_class:
             return replace(step, code=Code.MERGE_REFUSED, who=Who.ORCHESTRATOR, status=request.failure_class)
         if request.project is not None and request.project.auto_merge:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -20,6 +21,7 @@ from core.prepared import Prepared
 from daemons.models import AgentProgram
 from daemons.services import programs
 from dispatch import changes, claims, completion, leftovers, lifecycle, outlook, packets, policy, retries
+from dispatch.merge import mainline
 from dispatch.models import ACTIVE, HELD, LONGEST_NAME, DispatchRequest, State
 from worktrees import git
 from worktrees import services as worktrees
@@ -81,6 +83,7 @@ def dispatch(
         base = earlier.base or base
     else:
         branch, base, base_sha = _target(project, brief, branch, base, worktree, ordinal)
+    _remember_main(project)
     with transaction.atomic():
         trace.lock(brief)
         brief.refresh_from_db()
@@ -119,6 +122,12 @@ def retry(request: DispatchRequest, *, actor: Actor, fresh: bool = False) -> Dis
     if way.worktree is not None:
         return dispatch(request.brief, actor=actor, agent=agent, kind=Kind.RESUME, reworks=request)
     return dispatch(request.brief, actor=actor, agent=agent, kind=way.kind, reworks=way.earlier)
+
+
+def _remember_main(project: Project) -> None:
+    """What an agent does to the main branch is noticed against where it was before that agent began."""
+    with suppress(git.GitError):  # a repository without its main branch: the merge says so
+        mainline.remember(project, worktrees.repository(project))
 
 
 def _earlier(request: DispatchRequest, way: retries.Way) -> packets.Earlier:

@@ -114,6 +114,9 @@ def diff(worktree: Worktree, *, path: str = "", cursor: str | None = None) -> di
         head = repo.resolve((status.head if status else None) or f"refs/heads/{worktree.branch}")
         base = compared.left_at(repo, worktree.base_sha, head, worktree.project.main_branch)
         changed = [file for file in repo.changed_files(base, head) if _is_in(file, path)]
+        if path and not changed:
+            said = "No changed file has that path"  # before git sees it: its own word names folders of this machine
+            raise NotFound(f"{said} in worktree {worktree.pk}; without a path the answer lists them.")
         patch = repo.diff(base, head, path=path, limit_bytes=PATCH_BYTES) if path else ""
     except (git.GitError, OSError) as error:
         raise Conflict(_sentence(f"git cannot compare worktree {worktree.pk}: {error}")) from error

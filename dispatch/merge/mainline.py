@@ -110,6 +110,14 @@ def observe(project: Project, repository: git.Repository) -> MainState:
     return state
 
 
+def remember(project: Project, repository: git.Repository) -> None:
+    """Keep where the main branch is, if nobody has looked yet: before an agent can move it. Raises GitError."""
+    if not MainState.objects.filter(project=project).exists():
+        tip = repository.resolve(_ref(project))
+        values = {"branch": project.main_branch, "sha": tip, "files_sha": tip}
+        MainState.objects.get_or_create(project=project, defaults=values)
+
+
 def note(project: Project, sha: str) -> None:
     """flower itself has put the branch, and MAIN's files with it, at a commit. Called under the repository's lock."""
     values = {"branch": project.main_branch, "sha": sha, "files_sha": sha, "bringing_sha": "", "behind": ""}

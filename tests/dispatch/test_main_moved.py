@@ -9,7 +9,7 @@ import pytest
 
 from daemons.models import Process
 from daemons.services import processes
-from dispatch import claims, machine, services
+from dispatch import claims, machine, outlook, services
 from dispatch import merge as merging
 from dispatch.merge import mainline
 from dispatch.models import DispatchRequest, MainCheck, MainMove, MainState
@@ -80,6 +80,7 @@ def test_an_agent_that_moves_main_by_update_ref_is_noticed_and_not_merged(projec
     complete(request)
     drive(request, "finished", until=lambda row: row.failure_class)
     assert request.failure_class == "main_red"
+    assert (outlook.of_request(request).code, outlook.of_request(request).who) == ("mend_main", "operator")
     assert request.brief.trace.filter(kind="refused").get().data["commit"] == sha
     move = settle(project)
     assert (move.gates, move.new_sha, move.commit_count, move.rewritten, move.authors) == (
@@ -152,6 +153,20 @@ def test_an_agent_that_commits_in_main_is_told_on_the_project_alone(project, beg
     assert clean(project) and (project.path / "stray").exists() and (project.path / "a").exists()
     assert MainMove.objects.count() == 1, "our own merge is none"
     assert MainState.objects.get().sha == git(project.path, "rev-parse", "main")
+
+
+def test_a_commit_in_main_before_the_first_look_is_told(project, begun, drive, monkeypatch):
+    """The sweep may come for the first time when the agent has moved main and completed already."""
+    monkeypatch.setattr(mainline, "sweep", list)
+    with_gate(project)
+    request = begun({"a": "1\n"})
+    (project.path / "stray").write_text("1\n")
+    git(project.path, "add", "stray")
+    git(project.path, "commit", "-qm", "In MAIN")
+    complete(request)
+    drive(request, "done")
+    move = MainMove.objects.get()
+    assert (move.commits[0][1], move.commit_count, move.rewritten) == ("In MAIN", 1, False)
 
 
 @pytest.mark.parametrize("how", ["update-ref", "reset", "soft"])

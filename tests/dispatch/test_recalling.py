@@ -210,7 +210,7 @@ def test_the_possible_moves_are_those_that_are_then_accepted(project, finished, 
     asked = questions.ask(finished.brief, "And?", actor=agent())
     assert "cancel dispatch" in refusal(finished.brief, "planned")
     page = browser.get(f"/briefs/{finished.brief_id}/").content.decode()
-    assert "From here it moves by itself." in page
+    assert "Its status follows from its dispatches." in page
     drive(finished, "done")
     brief = Brief.objects.get(pk=finished.brief_id)
     moves = lifecycle.possible_moves(brief, operator())

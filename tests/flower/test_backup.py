@@ -726,7 +726,7 @@ def test_nothing_starts_on_half_of_a_restore(tmp_path):
     home.mkdir(mode=0o700)
     marker.write(home, marker.Marker("0" * 32, []))
     worker = ["celery", "--quiet", "-A", "flower", "worker", "--pool=threads"]
-    starts = [["flower.up"], ["flower.up", "prepare"], worker]
+    starts = [["flower.up"], ["flower.up", "prepare"], worker, ["manage", "migrate"]]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FLOWER_", "DJANGO_"))}
     environment = {
         **kept,
@@ -750,7 +750,7 @@ def test_nothing_starts_on_half_of_a_restore(tmp_path):
     said = [process.communicate(timeout=60)[0].splitlines()[-1] for process in processes]  # celery warns root before
     sentence = f"A restore into {home} has not ended; run `manage.py restore FILE` once more, then start flower."
     assert said == [sentence] * len(starts)
-    assert [process.returncode for process in processes] == [2, 2, 1]
+    assert [process.returncode for process in processes] == [2, 2, 1, 1]
     assert not (home / "flower.sqlite3").exists()
 
 

@@ -93,8 +93,10 @@ def test_the_diff_names_files_and_lines_and_what_is_not_committed(running, orche
     for path in ("src/app.py", "src", "src/"):
         patch = tools.worktree_diff(orchestrator, running.worktree.pk, path)
         assert patch["total"] == 1 and "+print('other')" in patch["patch"] and "new.txt" not in patch["patch"]
-    none = tools.worktree_diff(orchestrator, running.worktree.pk, ":(glob)**")
-    assert (none["total"], none["patch"]) == (0, "")
+    for wrong in (":(glob)**", "../../etc/passwd", "/etc/passwd", "not-there"):
+        with pytest.raises(NotFound) as refused:
+            tools.worktree_diff(orchestrator, running.worktree.pk, wrong)
+        assert str(running.project.root) not in refused.value.sentence
 
 
 def test_work_of_others_that_was_merged_in_is_not_counted(running, orchestrator, project):  # noqa: F811
