@@ -116,8 +116,10 @@ def ended_by_output(shown: str, *, is_whole: bool = True) -> bool | None:
     lines = [line for line in _last(shown).split("\n") if _OUTPUT["failed"].search(line) or _is_good(line)]
     if lines and _OUTPUT["failed"].search(lines[-1]):
         return False
+    if not lines or not is_whole:  # before the whole output is searched: of most it takes as long as all the rest
+        return None
     is_doubtful = _OUTPUT["failed"].search(shown[-OUTPUT:]) or _OUTPUT["doubt"].search(shown[-OUTPUT:])
-    return True if lines and is_whole and not is_doubtful else None
+    return None if is_doubtful else True
 
 
 def _code(result: Event) -> int | None:
