@@ -18,6 +18,7 @@ from tests.transcripts.building import TOPICS, Log, piece
 from tests.transcripts.logs import SAMPLES
 from tests.transcripts.test_segment_languages import ENGLISH, LANGUAGES, told
 from transcripts.adapters import NoTranscript, read
+from transcripts.commands.shell import checks_of
 from transcripts.events import Event, Kind, Verb
 from transcripts.segmentation import Line, Segment, segment
 from transcripts.segmentation.templates import TEMPLATES
@@ -61,11 +62,51 @@ def is_quoted(said: str, event: Event) -> bool:
     return bool(said) and any(said in bare(text) for text in texts_of(event))
 
 
-def is_whole(said: str, event: Event) -> bool:
-    """Does a quote of prose end where a sentence, a line or the text does, and begin so?"""
-    if said.endswith(" …"):
-        return re.search(r"[.!?…。！？؟।][\"'”’»)\]*」』）]*$", said.removesuffix(" …")) is not None
-    return True
+STOP = re.compile(r"[.!?…:]+[\"'”’»)\]*_`]*(?=\s|$)|[。！？؟।：]+[\"'”’»)\]*」』）]*|\n|$")
+
+
+def places(said: str, text: str) -> Iterator[tuple[int, int]]:
+    """Where a quote stands from the begin of a sentence or line to the end of one."""
+    ends = [match.end() for match in STOP.finditer(text)]
+    for start in [0, *ends]:
+        if bare(text[start : start + 3 * len(said) + 400]).startswith(said):
+            for end in (end for end in ends if end > start):
+                told = bare(text[start:end])
+                if told == said or told.rstrip(":：") == said:
+                    yield start, end
+                if len(told) > len(said) + 1:
+                    break
+
+
+def is_whole(line: str, event: Event) -> bool:
+    """Does a quote begin and end where sentences or lines do? One with ``…`` is followed by more of its paragraph."""
+    said, goes_on = bare(line.removesuffix(" …")), line.endswith(" …")
+    for text in texts_of(event):
+        for _, end in places(said, text):
+            if not goes_on or text[end:].strip():
+                return True
+    return False
+
+
+ROLES = {  # whose words a quote is told to be
+    "why: the prompt that began it": (Kind.PROMPT,),
+    "a person's words on the way": (Kind.PROMPT,),
+    "typed while the model worked": (Kind.SYSTEM,),
+    "the last answer": (Kind.ANSWER,),
+    "an open item of the last answer": (Kind.ANSWER,),
+    "what was offered last": (Kind.ANSWER,),
+    "asked last": (Kind.ANSWER,),
+    "asked with the program's form": (Kind.CALL,),
+    "open on the agent's list": (Kind.CALL, Kind.RESULT),
+}
+
+
+def is_theirs(line: Line, event: Event) -> bool:
+    """Is it said by whom the line's reason says, and not by the program?"""
+    if line.reason == "typed while the model worked":
+        return event.kind is Kind.SYSTEM and bool(event.data.get("queued"))
+    is_program = event.kind is Kind.PROMPT and bool(event.data.get("injected") or event.agent)
+    return event.kind in ROLES.get(line.reason, tuple(Kind)) and not is_program
 
 
 # --- facts, counted again ---------------------------------------------------------------------------------------------
@@ -84,6 +125,132 @@ def filled(line: Line) -> dict[str, str]:
 
 def numbered(text: str) -> int:
     return {"once": 1, "twice": 2, "none": 0}.get(text.split()[0]) or int(text.split()[0]) if text != "none" else 0
+
+
+UNFAILING = {
+    "cd", "pushd", "popd", "echo", "printf", "true", "export", "set", "mkdir", "sleep", "date", "tail",
+    "head", "cat", "tee", "sort", "uniq", "wc", "cut", "less",
+}  # fmt: skip
+BRANCHING = {"if", "then", "else", "elif", "for", "while", "until", "do", "case", "function", "{", "!", "exit", "exec"}
+BEFORE = {
+    "env", "time", "sudo", "timeout", "npx", "bunx", "uv", "uvx", "poetry", "pipenv", "run", "exec",
+    "bundle", "docker", "compose", "rtk", "-m", "python",
+}  # fmt: skip
+GOOD = (
+    r"(?m)^(?:ok\s+\S|OK\b|PASS$|All checks passed|Success: no|test result: ok)"
+    r"|\b[1-9]\d* (?:tests? )?pass|\b0 (?:err|iss)"
+)
+BAD = (
+    r"(?m)^\s*(?:--- FAIL|FAIL\b|FAILED|ERROR\b.*failed)"
+    r"|(?<![\w.])[1-9]\d* (?:tests? )?(?:fail|err|issue|prob)|exit status [1-9]"
+)
+VOID = r"No files were processed|provided but ignored|[Nn]o tests? (?:found|ran)"
+
+
+def parsed(command: str) -> list[tuple[str, list[str]]]:
+    """What stands before each part of a shell line, and its words; strings count as one sign. Read sign by sign."""
+    command = re.sub(r"(?ms)<<-?\s*['\"]?(\w+)['\"]?.*?^\s*\1\b", "", command[:4000])
+    command = command.split("<<")[0].replace("\\\n", " ")
+    found, quote, signs = [("", "")], "", iter(re.findall(r"\\.|&&|\|\||\d?>&\d|&>|.|\n", command))
+    for sign in signs:
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "'\"":
+            quote = sign
+            found[-1] = (found[-1][0], found[-1][1] + "''")
+        elif sign in ("&&", "||", "|", ";", "\n", "&"):
+            found.append((";" if sign in "\n&" else sign, ""))
+        elif not re.fullmatch(r"\d?>&\d", sign):
+            found[-1] = (found[-1][0], found[-1][1] + sign)
+    kept: list[tuple[str, list[str]]] = []
+    waiting = ""
+    for joined, text in found:
+        words, waiting = text.split(), waiting or joined
+        if words and not words[0].startswith("#"):
+            kept.append((waiting if kept else "", words))
+            waiting = ""
+    return kept
+
+
+def program(words: list[str]) -> int:
+    at = 0
+    while at < len(words) - 1 and (
+        "=" in words[at] or words[at].rpartition("/")[2].rstrip("3") in BEFORE or words[at].strip("-smh").isdigit()
+    ):
+        at += 1
+    return at
+
+
+def is_named(name: str, words: list[str]) -> bool:
+    """Are these the words of a part that has this name?"""
+    own = words[program(words) :]
+    wanted, rest = name.split(), iter(own[1:])
+    return own[0].rpartition("/")[2] == wanted[0] and all(word in rest for word in wanted[1:])
+
+
+def told_by_output(text: str, *, is_whole: bool) -> bool | None:
+    lines = [line for line in text.rstrip().split("\n")[-8:] if re.search(GOOD, line) or re.search(BAD, line)]
+    if lines and re.search(BAD, lines[-1]):
+        return False
+    bad = rf"{BAD}|(?i:\b(?:error|fatal|panic|exception|traceback|aborted)\b)"
+    return True if lines and is_whole and not re.search(bad, text[-6000:]) else None
+
+
+def ends_in(command: str, result: Event, name: str) -> list[bool | None]:
+    """How the runs of a check in a shell line ended; those that are not known to have begun are left out."""
+    code = 1 if result.is_error and result.exit_code is None else result.exit_code
+    parts = parsed(command)
+    after = [joined for joined, _ in parts[1:]] + [""]
+    last = max([0, *(at for at, (joined, _) in enumerate(parts) if joined == ";")])  # where the last ";" leaves off
+    programs = [words[program(words)] for _, words in parts]
+    able = [at for at in range(last, len(parts)) if after[at] != "|" and programs[at] not in UNFAILING]
+    is_plain = not any(words[0] in BRANCHING or any("(" in word or "`" in word for word in words) for _, words in parts)
+    if " && " in name:
+        names = name.split(" && ")
+        own = [at for at in able if any(is_named(each, parts[at][1]) for each in names)]
+        return [False] if code and is_plain and last == 0 and own == able and len(own) == len(names) else []
+    found: list[bool | None] = []
+    for at, (_, words) in enumerate(parts):
+        if not is_named(name, words):
+            continue
+        begin = max([0, *(place for place in range(at + 1) if parts[place][0] == ";")])
+        # behind "||" nothing is known; before it only that something began
+        to_end = [sign for sign in after[at:-1] if sign != "|"]
+        joined = next(parts[place][0] for place in range(at, -1, -1) if parts[place][0] != "|")
+        is_reached = code == 0 and is_plain and set(to_end) <= {"&&"} and joined != "||"
+        before = [place for place in range(begin, at) if after[place] != "|"]
+        began = is_plain and all(
+            programs[p] in UNFAILING and after[p] == "&&" and f"{programs[p]}: " not in result.text for p in before
+        )
+        end: bool | None = None
+        if is_reached and after[at] != "|":
+            end = True
+        elif code and is_plain and able == [at] and began and "||" not in after[last:]:
+            end = False
+        elif (
+            able != [at]
+            and code
+            and is_plain
+            and last == 0
+            and len(able) > 1
+            and "||" not in after
+            and not any(not is_check(parts[place][1]) for place in able)
+        ):
+            continue  # the chain is told as one
+        if end is None and sum(is_check(words) for _, words in parts) == 1:
+            piped = [parts[place][1][0] for place in range(at + 1, len(parts)) if parts[place][0] == "|"]
+            end = told_by_output(result.text, is_whole=set(piped) <= {"tail", "tee", "cat"})
+        if end is not None or is_reached or began:
+            found.append(end)
+    return found
+
+
+def is_check(words: list[str]) -> bool:
+    """The vocabulary is data, and not what this test is about."""
+    return bool(checks_of(" ".join(words)))
+
+
+ENDS = {True: "passed", False: "failed", None: "how it ended is not told"}
 
 
 class Recount:
@@ -157,45 +324,53 @@ class Recount:
 
     _helpers = _refused = _compacted = _interrupted = _counted
 
-    def _end(self, end: str, result: Event) -> None:
-        """What is told of how a check ended fits its exit code, and what stands in its output."""
-        if end == "passed":
-            assert not result.exit_code and not (result.is_error and result.exit_code is None), result
-        elif end == "failed":
-            assert result.exit_code or result.is_error or re.search(r"(?i)fail|error|exit status", result.text), result
-        else:
-            assert end == "how it ended is not told"
-
-    def _runs(self, name: str) -> list[Event]:
-        """Results of the shell lines that hold the words of the check."""
-        words = re.compile(r"[^|;&\n]{0,400}?".join(map(re.escape, name.split())))
-        found = []
-        for _, event in self.own:
+    def _runs(self, name: str) -> list[tuple[int, str]]:
+        """The runs of a check, each with its event and its end."""
+        found: list[tuple[int, str]] = []
+        terminals: dict[str, tuple[str, int]] = {}
+        for number, event in self.own:
             call = self.calls.get(event.call) if event.kind is Kind.RESULT else None
-            if call is not None and (words.search(call.command) or (not call.command and "session_id" in call.text)):
-                found.append(event)
+            if call is None:
+                continue
+            command = call.command
+            if not command and (asked := re.search(r'"session_id":\s*"?(\d+)', call.text)) and asked[1] in terminals:
+                command, begun = terminals[asked[1]]
+                found = [run for run in found if run[0] != begun]
+            is_going_on = re.search(r"(?i)session ID (\d+)|running in (?:the )?background", event.text[:400])
+            if is_going_on and is_going_on[1]:
+                terminals[is_going_on[1]] = (command, number)
+            is_void = event.is_error and event.exit_code is None and event.text[:8] in ("The user", "<tool_us")
+            if command and not is_void and not re.search(VOID, "\n".join(event.text.rstrip().split("\n")[-8:])):
+                ends = ends_in(command, event, name)
+                found += [(number, ENDS[None if is_going_on else end]) for end in ends]
         return found
 
     def _check(self, line: Line, event: Event, values: dict[str, str]) -> None:
-        assert event.kind is Kind.RESULT and event in self._runs(values["name"]), line
-        self._end(values["end"], event)
+        assert (line.event, values["end"]) in self._runs(values["name"]), (line, self._runs(values["name"]))
 
     def _checks(self, line: Line, event: Event, values: dict[str, str]) -> None:
-        self._check(line, event, values)
-        assert 2 <= numbered(values["times"]) <= len(self._runs(values["name"]))
-        assert numbered(values["failures"]) <= numbered(values["times"])
+        runs = self._runs(values["name"])
+        ends = [end for _, end in runs]
+        assert runs[-1] == (line.event, values["end"]), (line, runs)
+        assert numbered(values["times"]) == len(runs) > 1, (line, runs)
+        if "ends" in values:
+            counts = [
+                (word, ends.count(ENDS[end])) for end, word in ((True, "passed"), (False, "failed"), (None, "not told"))
+            ]
+            assert values["ends"] == ", ".join(f"{count} {word}" for word, count in counts if count), (line, runs)
+        else:
+            assert ENDS[None] not in ends and numbered(values["failures"]) == ends.count("failed"), (line, runs)
 
-    def _checks_untold(self, line: Line, event: Event, values: dict[str, str]) -> None:
-        self._check(line, event, values)
-        assert 2 <= numbered(values["times"]) == sum(numbered(each) for each in values["ends"].split(", "))
+    _checks_untold = _checks
 
     def _persons_check(self, line: Line, event: Event, values: dict[str, str]) -> None:
         assert self.events[line.event - 2].text.startswith("!"), line
 
     def _failing(self, line: Line, event: Event, values: dict[str, str]) -> None:
-        if not event.text.startswith("<bash-"):
-            assert event in self._runs(values["name"])
-        assert event.exit_code or event.is_error or re.search(r"(?i)fail|error|exit status", event.text), line
+        if event.text.startswith("<bash-"):
+            assert told_by_output(event.text.partition(">")[2], is_whole=True) is False, line
+        else:
+            assert (line.event, "failed") in self._runs(values["name"]), line
 
     def _commit(self, line: Line, event: Event, values: dict[str, str]) -> None:
         sha, call = values["sha"].strip(), self.calls.get(event.call)
@@ -208,7 +383,17 @@ class Recount:
             bare(values["subject"]) in bare(each.text + each.command.replace("\\", "")) for _, each in self.own
         ), line
 
-    _amended = _commit
+        assert line.reason == "amended" or not self._is_in_place_of_another(call.command), line
+
+    def _amended(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        assert "--amend" in self.calls[event.call].command, line
+        self._commit(line, event, values)
+
+    def _is_in_place_of_another(self, command: str) -> bool:
+        """Does it amend what was not made in the same segment?"""
+        made = [call for call in self.calls.values() if re.search(r"git\b.*\bcommit\b", call.command)]
+        own = [call for call in made if call.call in self.results and "--amend" not in call.command]
+        return "--amend" in re.sub(r"'[^']*'|\"[^\"]*\"", "", command) and not own
 
     def _rebased(self, line: Line, event: Event, values: dict[str, str]) -> None:
         assert "Successfully rebased" in event.text
@@ -216,12 +401,13 @@ class Recount:
     def _pushed(self, line: Line, event: Event, values: dict[str, str]) -> None:
         call = self.calls[event.call]
         assert "push" in call.command or "session_id" in call.text
-        assert not event.is_error and not event.exit_code
+        assert not event.is_error and not event.exit_code and "rejected]" not in event.text
         assert values.get("branch", "") in event.text + call.command
 
     _pushed_somewhere = _pushed
 
     def _rejected(self, line: Line, event: Event, values: dict[str, str]) -> None:
+        assert "push" in self.calls[event.call].command or "session_id" in self.calls[event.call].text
         assert re.search(r"rejected|failed to push|GH\d{3}|fatal|denied", event.text)
         assert values.get("why", "") in event.text
 
@@ -262,14 +448,20 @@ def check(events: Sequence[Event], segments: Sequence[Segment]) -> int:
                     event = events[line.event - 1]  # git is often silent: then the subject stands in its command
                     shown = [event, *([facts.calls[event.call]] if event.kind is Kind.RESULT else [])]
                     assert any(is_quoted(line.text, each) for each in shown), (line, event.text[:600])
-                    assert is_whole(line.text, events[line.event - 1]), line
+                    assert any(is_whole(line.text, each) for each in shown), line
+                    assert is_theirs(line, event), line
                 else:
                     assert line.source == "fact", line
                     facts.check(line)
+        alone = [filled(line)["name"] for line in one.sentences["summary"] if line.reason == "check"]
+        assert all(len(facts._runs(name)) == 1 for name in alone), alone
         assert one.title == one.sentences["title"][0].text
         assert " ".join(one.summary.split()) == " ".join(line.text for line in one.sentences["summary"])
         assert (one.outcome.text if one.outcome else "") == " ".join(line.text for line in one.sentences["outcome"])
     return count
+
+
+REJECTED = " ! [rejected] main -> main (fetch first)\nerror: failed to push some refs"
 
 
 def made_up() -> Log:
@@ -279,10 +471,71 @@ def made_up() -> Log:
     log.ask("Now **all** of it: `map.py` first. No more questions!").say("Right.\n\n1. [ ] One.\n2. Two.").edit(
         "x/map.py"
     )
-    log.run("pytest -q", code=1, result="1 failed").run(
-        "git commit --amend -m 'No ships'", result="[main 9999999] No ships"
-    )
+    log.run("pytest -q", code=1, result="1 failed")
+    log.run("git commit --amend -m 'No ships'", result="[main 9999999] No ships")
     return log.questions('What of "it"?', 'All, "it" too').say("Is that so? Yes. Is it?")
+
+
+RUNS = [  # of a shell line: its exit code, what it printed, and what is true of its checks
+    (["pytest | tail -3"], 0, "what the tests say", "Ran `pytest`: how it ended is not told."),
+    (["bun run test | tail -3"], 0, "error: unrecognized subcommand", "Ran `bun run test`: how it ended is not told."),
+    (["pytest | tail -3"], 0, "3 passed in 0.1s", "Ran `pytest`: passed."),
+    (["pytest | tail -3"], 0, "1 failed, 3 passed", "Ran `pytest`: failed."),
+    (["pytest | grep passed"], 0, "3 passed", "Ran `pytest`: how it ended is not told."),
+    (["pytest | head -9"], 0, "3 passed", "Ran `pytest`: how it ended is not told."),
+    (["pytest"], 0, "1 failed\n(printed by a test)", "Ran `pytest`: passed."),
+    (["pytest"], 1, "3 passed\ncoverage is low", "Ran `pytest`: failed."),
+    (["ruff check . && mypy && pytest"], 0, "ok", "Ran `ruff`: passed. Ran `mypy`: passed. Ran `pytest`: passed."),
+    (["ruff check . && mypy && pytest"], 1, "no", "Ran `ruff check && mypy && pytest`: failed."),
+    (["ruff check .; pytest"], 0, "ok", "Ran `ruff check`: how it ended is not told. Ran `pytest`: passed."),
+    (["ruff check .; pytest"], 2, "no", "Ran `ruff check`: how it ended is not told. Ran `pytest`: failed."),
+    (["pytest || true"], 0, "", "Ran `pytest`: how it ended is not told."),
+    (["mypy && pytest | tail -1"], 0, "3 passed", "Ran `mypy`: passed. Ran `pytest`: how it ended is not told."),
+    (["cd web && pytest"], 1, "1 failed", "Ran `pytest`: failed."),
+    (["cd web && pytest"], 1, "cd: web: No such file", ""),
+    (["npm install && npm test"], 1, "no", ""),
+    (["if true; then\npytest\nfi"], 0, "", ""),
+    (["(pytest && mypy) | tail -1"], 0, "", ""),
+    (["set -e; mypy; pytest"], 0, "", "Ran `mypy`: passed. Ran `pytest`: passed."),
+    (["set -o pipefail; pytest | tail -1"], 0, "", "Ran `pytest`: passed."),
+    (["pytest", "pytest | tail -1", "pytest | cat"], 0, "x", "Ran `pytest` 3 times: 1 passed, 2 not told; "
+     "the last one: how it ended is not told."),
+    (["pytest", "pytest"], 1, "1 failed", "Ran `pytest` twice, 2 failing; the last one: failed."),
+    (["pytest", "pytest -x"], 0, "ok", "Ran `pytest` twice, none failing; the last one: passed."),
+    (["pytest --version"], 0, "8.1", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("commands", "code", "shown", "told"), RUNS, ids=lambda value: str(value)[:40])
+def test_checks_are_told_as_their_exit_codes_and_last_lines_say(commands, code, shown, told):
+    log = Log().ask("Cover the form with tests").say("I will do so.").edit("x.py")
+    for command in commands:
+        log.run(command, code=code, result=shown)
+    (one,) = segment(log.say("There it is, with all tests.").events)
+    found = [line.text for line in one.sentences["summary"] if line.text.startswith("Ran")]
+    assert " ".join(found) == told.replace("Ran `ruff`", "Ran `ruff check`")
+    check_but_settings(log.events, [one], commands)
+
+
+def check_but_settings(events: Sequence[Event], made: list[Segment], commands: list[str]) -> None:
+    """The recount reads no settings of the shell: those lines are only in the table."""
+    if not any(command.startswith("set ") for command in commands):
+        assert check(events, made)
+
+
+def test_a_rejected_push_and_what_was_cut_are_true():
+    long = "The form is covered by tests that read each of its fields, one after another, and all of them pass. "
+    log = Log().ask("Cover the form with tests. " + long * 9).say("I will do so.").edit("x.py")
+    log.run("pytest | tail -1", result="what it says").commit("Cover the form")
+    log.run("git push origin main", code=1, result=REJECTED)
+    (one,) = segment(log.say(long * 9).events)
+    assert check(log.events, [one])
+    told = {line.reason for lines in one.sentences.values() for line in lines} | {
+        line.reason for line in one.next_steps
+    }
+    assert {"check", "rejected", "push again"} & told
+    assert any(line.text.endswith(" …") for line in one.sentences["summary"])
+    assert "pushed" not in told
 
 
 def test_every_sentence_of_a_made_up_log_is_true():
@@ -312,6 +565,15 @@ def test_every_sentence_of_a_long_log_is_true(tmp_path):
         Line("A person refused 2 calls.", 6, "fact", "refused"),
         Line("Committed “Cover the form”.", 6, "fact", "commit"),
         Line("The form is covered.", 2, "model", ""),
+        Line("tests exist.", 2, "quote", "r"),  # cut at its front
+        Line("I will. No tests", 2, "quote", "r"),  # ... at its end
+        Line("No tests cover the other form. …", 2, "quote", "r"),  # nothing more of it
+        Line("Cover the form", 1, "quote", "the last answer"),
+        Line("I will.", 2, "quote", "a person's words on the way"),
+        Line("Ran `pytest` twice, 1 failing; the last one: failed.", 6, "fact", "checks"),
+        Line("Ran `pytest`: how it ended is not told.", 6, "fact", "check"),
+        Line("Pushed.", 6, "fact", "pushed somewhere"),
+        Line("The push was rejected.", 6, "fact", "rejected somewhere"),
     ],
 )
 def test_what_is_not_true_is_found(line):

@@ -167,8 +167,23 @@ def _ended(line: _Shell, result: Event) -> Iterator[Check]:
                 yield check._replace(passed=True if is_own else None)
             elif pipe is failed:
                 yield check._replace(passed=False if _kind(pipe.parts[-1]) else None)
-            elif all(one.joined != "||" and (one is pipe or one.cannot_fail) for one in pipes[: place + 1]):
+            elif _is_begun(pipes[: place + 1], result):
                 yield check  # it began, and how it ended is not told
+
+
+def _is_begun(pipes: Sequence[_Pipe], result: Event) -> bool:
+    """Did the last of these surely run?"""
+    before = pipes[:-1]
+    return (
+        all(pipe.joined != "||" for pipe in pipes)
+        and all(pipe.cannot_fail for pipe in before)
+        and _is_silent(before, result)
+    )
+
+
+def _is_silent(pipes: Sequence[_Pipe], result: Event) -> bool:
+    """Did those that hardly fail say nothing of it? They would begin with their name: "cd: no such file"."""
+    return not any(f"{_program_of(pipe.parts[-1])}: " in result.text for pipe in pipes if pipe.cannot_fail)
 
 
 def _all_passed(pipes: Sequence[_Pipe]) -> list[_Pipe]:
@@ -186,8 +201,7 @@ def _only_failed(pipes: Sequence[_Pipe], result: Event) -> _Pipe | None:
     able = [pipe for pipe in pipes if not pipe.cannot_fail]
     if len(able) != 1 or any(pipe.joined == "||" for pipe in pipes):
         return None
-    others = (_program_of(pipe.parts[-1]) for pipe in pipes if pipe.cannot_fail)
-    return able[0] if not any(f"{name}: " in result.text for name in others) else None
+    return able[0] if _is_silent(pipes, result) else None
 
 
 def _chain_failed(line: _Shell, result: Event) -> list[Check]:
@@ -197,9 +211,7 @@ def _chain_failed(line: _Shell, result: Event) -> list[Check]:
         return []
     able = [pipe for pipe in line.pipes if not pipe.cannot_fail]
     found = [check for pipe in able if len(pipe.parts) == 1 and (check := _check_in(pipe))]
-    others = {_program_of(pipe.parts[-1]) for pipe in line.pipes if pipe.cannot_fail}
-    is_sure = len(found) == len(able) > 1 and not any(f"{name}: " in result.text for name in others)
-    return found if is_sure else []
+    return found if len(found) == len(able) > 1 and _is_silent(line.pipes, result) else []
 
 
 def _joint(checks: Sequence[Check]) -> Check:
