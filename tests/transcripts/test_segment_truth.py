@@ -481,6 +481,7 @@ RUNS = [  # of a shell line: its exit code, what it printed, and what is true of
     (["bun run test | tail -3"], 0, "error: unrecognized subcommand", "Ran `bun run test`: how it ended is not told."),
     (["pytest | tail -3"], 0, "3 passed in 0.1s", "Ran `pytest`: passed."),
     (["pytest | tail -3"], 0, "1 failed, 3 passed", "Ran `pytest`: failed."),
+    (["pytest | tail -3"], 0, "error: no plugin\n3 passed", "Ran `pytest`: how it ended is not told."),
     (["pytest | grep passed"], 0, "3 passed", "Ran `pytest`: how it ended is not told."),
     (["pytest | head -9"], 0, "3 passed", "Ran `pytest`: how it ended is not told."),
     (["pytest"], 0, "1 failed\n(printed by a test)", "Ran `pytest`: passed."),
@@ -521,6 +522,18 @@ def check_but_settings(events: Sequence[Event], made: list[Segment], commands: l
     """The recount reads no settings of the shell: those lines are only in the table."""
     if not any(command.startswith("set ") for command in commands):
         assert check(events, made)
+
+
+def test_a_push_an_offer_and_what_nobody_said_are_true():
+    log = piece(Log(), "map").run("git push origin main", result="   1111111..2222222  main -> main")
+    log.say("It is drawn. Now and then it blinks. Shall I print the map for all of the pilots?").pause(90)
+    log.ask("Charge the customers monthly and send them all of the invoices by mail").say("I do.").edit("bill.py")
+    log.add(Kind.SYSTEM, "The task in the background has ended and left its report.")
+    log.edit("mail.py", "cost.py").commit("Send invoices", sha="2b3c4d5e").say("They are sent.")
+    made = segment(log.events)
+    assert check(log.events, made)
+    lines = [line for one in made for line in [*one.sentences["outcome"], *one.next_steps]]
+    assert {"pushed", "what was offered last"} <= {line.reason for line in lines}
 
 
 def test_a_rejected_push_and_what_was_cut_are_true():
