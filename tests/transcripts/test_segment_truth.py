@@ -85,7 +85,16 @@ def is_whole(line: str, event: Event) -> bool:
         for _, end in places(said, text):
             if not goes_on or text[end:].strip():
                 return True
-    return False
+    return goes_on and any(is_begun(line.removesuffix(" …"), text) for text in texts_of(event))
+
+
+def is_begun(said: str, text: str) -> bool:
+    """Is it a sentence's beginning that ends where a word does? In scripts without blanks any sign may be the last."""
+    last = said.split()[-1]
+    starts = [0, *(match.end() for match in STOP.finditer(text))]
+    begins = any(bare(text[start : start + 3 * len(said) + 400]).startswith(bare(said)) for start in starts)
+    begins = begins and said[-1] not in ".!?…。！？"  # a whole one must have more behind it
+    return begins and re.search(re.escape(last) + (r"(?!\w)" if last[-1] < "\u2e80" else ""), text) is not None
 
 
 ROLES = {  # whose words a quote is told to be

@@ -12,7 +12,7 @@ from transcripts.events import Status as TodoStatus
 from transcripts.segmentation import Phase, Source, Status, segment
 from transcripts.segmentation.people import answers_to, ordered_by_model
 from transcripts.segmentation.ranges import describe
-from transcripts.segmentation.text import blocks, is_question, quoted, sentences, unmarked, weight
+from transcripts.segmentation.text import blocks, is_question, own_words, quoted, sentences, unmarked, weight
 
 REFUSED = "The user doesn't want to proceed with this tool use. To tell you how to proceed, the user said:\n"
 
@@ -88,7 +88,8 @@ def test_a_cut_is_marked_and_lies_at_the_end_of_a_sentence():
     assert quoted(text, 26) == ["One is here. Two is here. …"]
     assert quoted(text, 400) == [text]
     assert quoted(f"{text}\n\nFour is here.", 400, 2) == [text, "Four is here."]
-    assert quoted("Endless " * 200, 100) == [], "a sentence is never cut"
+    assert quoted("Endless " * 200, 26) == ["Endless Endless Endless …"], "at a word's end, where nothing shorter is"
+    assert quoted("first the long map of it, then all of the ships. More.", 30) == ["first the long map of it, …"]
     assert quoted("Here is what I did:\n\n- Drew it.", 100) == []
     assert quoted("- Drew the map.\n- Drew the coast.", 100) == ["Drew the map.", "Drew the coast."], "one says little"
     assert quoted("Perfect! Here it all is:\n\n- A\n\nAll of the ships are on the map now.", 100) == [
@@ -106,6 +107,15 @@ def test_weight_is_nearly_the_same_in_all_scripts():
     assert weight("yes, go on") == 3
     assert weight("はい、続けて") == 3
     assert weight("- ## 12") == 1
+
+
+def test_around_a_paste_only_the_persons_lines_stay():
+    paste = "\n".join(f"  at step_{number} (map.js:{number}:12)" for number in range(8))
+    tail = "Error: Process completed with exit code 1."
+    said = own_words(f"the map is gone since monday\n{paste}\n{tail}\n\nplease draw it anew")
+    assert [block.text for block in blocks(said)] == ["the map is gone since monday", "please draw it anew"]
+    prose = "\n".join(["the ships should sail on the map"] * 8)
+    assert own_words(prose) == prose
 
 
 # --- titles -----------------------------------------------------------------------------------------------------------
@@ -410,16 +420,6 @@ def test_next_steps_are_open_todos_open_boxes_and_checks_that_fail():
         ("write the tests", "quote", 5),
         ("Tests failed when last run: `pytest`.", "fact", 8),
     ]
-
-
-def test_an_offer_that_people_went_past_is_a_next_step():
-    log = working().commit("Draw the harbour map").say("Drawn. Shall I print the map for the pilots?")
-    asked = len(log.events)
-    log.pause(90).ask("Charge the customers monthly and send them all of the invoices by mail").say("I do.")
-    log.edit("bill.py", "mail.py", "cost.py").commit("Send invoices", sha="2b3c4d5e").say("Sent.")
-    first = segment(log.events)[0]
-    assert [(line.text, line.event) for line in first.next_steps] == [("Shall I print the map for the pilots?", asked)]
-    assert not first.open_questions
 
 
 def test_the_last_question_is_open_where_the_log_ends():

@@ -21,7 +21,6 @@ def described(log: Log, at: int, end: int, taken: Container[str]) -> Segment:
     beyond = steps[end : end + HORIZON]
     work = work_of(log, steps[at:end], beyond[-1].end - 1 if beyond else 0)
     title, summary, outcome = title_for(work, taken), summary_of(work), outcome_of(work)
-    following = None if is_last else steps[end].prompt
     return Segment(
         key=log.events[work.first].key,
         first=work.first + 1,
@@ -33,7 +32,7 @@ def described(log: Log, at: int, end: int, taken: Container[str]) -> Segment:
         summary="\n\n".join(" ".join(line.text for line in paragraph) for paragraph in summary),
         outcome=Line(" ".join(line.text for line in outcome), outcome[0].event) if outcome else None,
         sentences={"title": [title], "summary": [line for own in summary for line in own], "outcome": outcome},
-        next_steps=next_steps_of(work, following, is_last=is_last) if is_last or following is not None else [],
+        next_steps=next_steps_of(work, is_last=is_last) if is_last or steps[end].prompt is not None else [],
         key_decisions=decisions_of(work),
         open_questions=questions_left(work, is_last=is_last),
         started_at=work.started_at,

@@ -17,7 +17,6 @@ from .outline import CommitMade, FileWork, Line
 from .people import is_refusal, ordered_by_model
 from .steps import Phase, Step, steps_of
 from .templates import counted, fact, named_files, times
-from .text import QUESTIONS
 
 _SHOWN: Final = ("<bash-stdout>", "<bash-stderr>")
 _PULL: Final = re.compile(r"https?://[^\s/]+/[^\s]{1,200}?/(?:pull|merge_requests)/(\d+)")
@@ -40,10 +39,6 @@ class Log:
         self.calls = {event.call: event for event in events if event.kind is Kind.CALL and event.call}
         self.numbers = {e.call: number for number, e in enumerate(events, 1) if e.kind is Kind.CALL and e.call}
         self.by_model = ordered_by_model(events)
-        # Do the people here end questions as such? Where none has a mark, its absence tells nothing.
-        self.marks_questions = any(
-            e.kind is Kind.PROMPT and not e.agent and any(mark in e.text for mark in QUESTIONS) for e in events
-        )
 
 
 class CheckRun(NamedTuple):

@@ -24,6 +24,7 @@ _LINK: Final = re.compile(r"!?\[([^\[\]\n]{1,300})\]\([^()\s]{1,600}\)")
 _STRONG: Final = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*`\n]{1,400}?)(?<=[^\s*])\1(?![\w*])")
 _END: Final = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]*]*+(?=\s|$)|[。！？｡؟।॥።։۔]+[」』）”’\"'\])]*")
 _SHORT: Final = re.compile(r"(?:^|[\s(])(?:[\w.]{1,3}|[\w.]*\.\w+|\d+)$")  # behind which a small letter goes on
+_CLAUSE: Final = re.compile(r"[,;:)](?=\s)|[，、；：]")
 _ABBREVIATED: Final = re.compile(r"(?:^|[\s(])(?:\w|\w{1,3}(?:\.\w{1,3})+|\d+)$")
 
 
@@ -48,15 +49,21 @@ def width(text: str) -> int:
 
 
 def own_words(text: str) -> str:
-    """What a person wrote around a pasted output: its first and its last paragraph, where they end as sentences do.
-
-    Output has many lines, and few of them end with a stop. A text that holds none is given back whole.
-    """
-    lines = [line.strip() for line in text[:TEXT].split("\n") if line.strip()]
-    if len(lines) < PASTED or sum(map(_stops, lines)) > len(lines) / 3 or any(map(_MARK.match, lines[:PASTED])):
+    """What a person wrote around a pasted output: the prose before it, and that after it behind an empty line."""
+    lines = text[:TEXT].split("\n")
+    made = [at for at, line in enumerate(lines) if line.strip() and _is_made(line)]
+    if len(lines) < PASTED or len(made) < PASTED / 2 or any(_MARK.match(line.strip()) for line in lines[:PASTED]):
         return text
-    own = [line for line in (lines[0], lines[-1]) if _stops(line) and _is_prose(line) and weight(line) >= SAYS - 2]
-    return "\n\n".join(dict.fromkeys(own))
+    if sum(_stops(line.strip()) for line in lines) > len(lines) / 3 or "```" in text:
+        return text
+    behind = next((at for at in range(made[-1] + 1, len(lines)) if not lines[at].strip()), len(lines))
+    return "\n".join([*lines[: made[0]], "", *lines[behind:]])
+
+
+def _is_made(line: str) -> bool:
+    """Does a line look like a program's: indented, without words enough, ending as code does, or of few letters?"""
+    said = line.strip()
+    return line.startswith(("  ", "\t")) or said[-1] in "{}[](;=|\\" or weight(said) < SAYS / 2 or not _is_prose(said)
 
 
 def _stops(line: str) -> bool:
@@ -137,6 +144,17 @@ def sentences(text: str) -> list[str]:
     return [*found, rest] if rest else found
 
 
+def clipped(sentence: str, limit: int) -> str:
+    """The beginning of a sentence that is longer than ``limit`` columns, to the end of a clause or a word, and CUT."""
+    if width(sentence) <= limit:
+        return sentence
+    most = next(at for at in range(limit, -1, -1) if width(sentence[:at]) <= limit)
+    ends = [end.end() for end in _CLAUSE.finditer(sentence[: most + 1]) if end.end() <= most]
+    end = ends[-1] if ends and ends[-1] > most / 2 else sentence.rfind(" ", 0, most + 1)
+    begin = sentence[: end if end > most / 3 else most].rstrip()
+    return begin + CUT if end > most / 3 or begin[-1:] >= "\u2e80" else ""
+
+
 def is_question(sentence: str) -> bool:
     return sentence.rstrip("\"'”’»)]*」』）` ").endswith(QUESTIONS)
 
@@ -165,6 +183,8 @@ def quoted(text: str, limit: int, paragraphs: int = 1, *, items: bool = False) -
         is_cut = len(taken) < len(block.sentences)
         if taken and is_lead(taken[-1]):
             taken.pop()
+        elif not (taken or found) and not is_question(block.sentences[0]) and (own_part := clipped(sentence, limit)):
+            found.append(own_part)
         if taken:
             end = 0
             for sentence in taken:  # with what stands between them

@@ -19,7 +19,6 @@ from .steps import is_errand, turn_of
 from .templates import fact, named_files
 
 TITLE: Final = 80  # characters of a heading
-LONGEST: Final = 160  # where nothing shorter is to be had
 FEWEST: Final = 3.0  # words
 TELLING: Final = 5.0  # words of a prompt that says more than the commit that it led to
 SHARED: Final = 2  # words that a sentence has in common with what was done
@@ -38,12 +37,12 @@ def title_for(work: Work, taken: Container[str]) -> Line:
     whole = [line for line in short if not text.is_lead(line.text)]
     by_people = [line for line in [*fitting, *whole] if line.reason != MODEL]
     asked = set(lexical.words(work.steps[0].prompt.text[: lexical.TEXT])) if work.steps[0].prompt else set()
-    by_model = [line for line in whole if line.reason == MODEL]
-    by_model.sort(key=lambda line: -len(asked.intersection(lexical.words(line.text))))
-    echoes = [line for line in by_model[:1] if asked.intersection(lexical.words(line.text))]
-    for line in [*by_people, *echoes, *(line for line in found if line.reason != MODEL), *found]:
-        return line
-    return _by_files(work, taken)
+    for step in work.steps:
+        asked.update(*(lexical.words(path) for path in step.aimed | step.read))
+    shared = {line: len(asked.intersection(lexical.words(line.text))) for line in whole if line.reason == MODEL}
+    by_model = sorted((line for line in shared if shared[line] >= SHARED), key=lambda line: -shared[line])
+    rest = [line for line in found if line.reason != MODEL or not work.files]
+    return next(iter([*by_people, *by_model, *rest]), None) or _by_files(work, taken)
 
 
 OPENS: Final = "the prompt that began it"
@@ -86,8 +85,9 @@ def _candidates(work: Work, done: set[str]) -> Iterator[Line]:
 def _said(said: str, number: int, reason: str, most: int) -> Iterator[Line]:
     own = [sentence for block in text.blocks(said) for sentence in block.sentences][:most]
     for sentence in own:
-        if text.width(sentence) <= LONGEST:
-            yield Line(sentence.lstrip("-–— "), number, Source.QUOTE, reason)
+        begun = sentence.lstrip("-–— ")
+        if said := begun if text.width(begun) <= TITLE or reason == MODEL else text.clipped(begun, TITLE - 2):
+            yield Line(said, number, Source.QUOTE, reason)
 
 
 def plans(work: Work) -> Iterator[tuple[int, str]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from transcripts.events import Event, Kind, Status
+from transcripts.events import Kind, Status
 
 from . import text
 from .known import ENDS, Work, deeds, published
 from .outline import Line, Source
 from .people import ASKING, answers_to, is_persons, questions_of, said_meanwhile, said_with_refusal
-from .steps import Step, is_errand, turn_of
+from .steps import is_errand, turn_of
 from .templates import fact
 from .titles import plans
 
@@ -52,14 +52,14 @@ def decisions_of(work: Work) -> list[Line]:
     return sorted(found, key=lambda line: line.event)[:LINES]
 
 
-def next_steps_of(work: Work, following: Event | None, *, is_last: bool) -> list[Line]:
-    """What is left: the open items of lists, a failing check, a rejected push, an offer that nobody took up."""
+def next_steps_of(work: Work, *, is_last: bool) -> list[Line]:
+    """What is left: the open items of lists, a failing check, a rejected push."""
     found: list[Line] = []
     last = next((step for step in reversed(work.steps) if step.answer), None)
     for block in text.blocks(last.text) if last else ():
         if block.is_open and last:
             found.append(Line(block.text, last.answer, Source.QUOTE, "an open item of the last answer"))
-    if not any(event.todos for event in work.log.events[work.last + 1 :]):  # else the next work goes on with them
+    if is_last:  # else the next work may have done them, and nothing tells
         todos = [" ".join(todo.text.split()) for todo in work.todos if todo.status is not Status.DONE]
         found += [Line(todo, work.todos_event, Source.QUOTE, "open on the agent's list") for todo in todos]
     if check := work.failing:
@@ -68,10 +68,6 @@ def next_steps_of(work: Work, following: Event | None, *, is_last: bool) -> list
         push = work.push
         name = "push again" if push.why and push.branch else "rejected" if push.branch else "rejected somewhere"
         found.append(fact(name, push.event, branch=push.branch, why=push.why))
-    # people went on to something else, instead of saying yes or no
-    is_past = following and is_persons(following, work.log.by_model) and text.weight(following.text) >= 2 * ACKNOWLEDGED
-    if is_past and last and (offer := _last_question(last)):
-        found.append(Line(offer, last.answer, Source.QUOTE, "what was offered last"))
     return found[:LINES]
 
 
@@ -90,12 +86,10 @@ def questions_left(work: Work, *, is_last: bool) -> list[Line]:
             if question not in answered:
                 found.append(Line(" ".join(question.split()), number, Source.QUOTE, "asked with the program's form"))
     last = work.steps[-1]
-    if is_last and last.answer and not last.calls and (asked := _last_question(last)):
-        found.append(Line(asked, last.answer, Source.QUOTE, "asked last"))
+    closing = text.blocks(last.text) if is_last and last.answer and not last.calls else ()
+    if closing and text.is_question(closing[-1].sentences[-1]):
+        found.append(Line(closing[-1].sentences[-1], last.answer, Source.QUOTE, "asked last"))
     return found[:LINES]
-
-
-# --- parts ------------------------------------------------------------------------------------------------------------
 
 
 def _why(work: Work) -> list[Line]:
@@ -123,14 +117,13 @@ def _said_later(work: Work) -> Iterator[Line]:
 
 
 def _rulings(work: Work) -> list[Line]:
-    """What people said later that asks nothing and was acted on: the turn after it changed something."""
+    """What people said later that asks nothing and was acted on: a call followed that was not git's."""
     found = []
     for line in _said_later(work):
         at = max(number for number, step in enumerate(work.steps) if step.first < line.event)
         turn = turn_of(work.steps, at)
         is_asked = any(map(text.is_question, text.sentences(line.text.removesuffix(text.CUT))))
-        is_talk = not work.changed and work.log.marks_questions
-        if not is_asked and not is_errand(turn) and (is_talk or any(step.aimed for step in turn)):
+        if not is_asked and not is_errand(turn):
             found.append(line)
     return found
 
@@ -155,14 +148,10 @@ def _plans(work: Work) -> Iterator[Line]:
 def _refusals(work: Work) -> Iterator[Line]:
     for number, event in work.numbered():
         said, call = said_with_refusal(event), work.log.calls.get(event.call)
-        words = text.quoted(said, RULING, items=True) or [" ".join(said.split())]
-        if call and words[0] and len(words[0]) <= 2 * RULING:
+        words = text.quoted(text.own_words(said), RULING, items=True) or [" ".join(said.split())]
+        is_asked = any(map(text.is_question, text.sentences(words[0])))
+        if call and words[0] and not is_asked and len(words[0]) <= 2 * RULING:
             command = call.command.strip()
             is_short = command and len(command) <= CALL and "\n" not in command
             named = f"`{command}`" if is_short else f"a call of {call.tool}"
             yield fact("refusal", number, call=named, words=words[0])
-
-
-def _last_question(step: Step) -> str:
-    own = [sentence for block in text.blocks(step.text) for sentence in block.sentences]
-    return own[-1] if own and text.is_question(own[-1]) else ""
