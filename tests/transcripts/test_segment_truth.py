@@ -318,7 +318,8 @@ class Recount:
         self._named(values, self.files(Verb.READ))
 
     def _title_of_files(self, line: Line, event: Event, values: dict[str, str]) -> None:
-        self._named(values, self.files(*Verb), least=1)
+        files = re.sub(r"^(?:new|in|of|look at) ", "", values["files"])  # "Edits in", "A look at"
+        self._named(values | {"files": files}, self.files(*Verb), least=1)
 
     def _title_of_nothing(self, line: Line, event: Event, values: dict[str, str]) -> None:
         assert line.text == "Work without words"

@@ -179,7 +179,7 @@ def test_the_title_before_is_not_used_again():
 def test_without_any_words_the_files_are_the_title():
     log = Log()
     log.edit("map.py", "coast.py")
-    assert title(log) == ("Edit map.py and coast.py", "title of files")
+    assert title(log) == ("Edits in map.py and coast.py", "title of files")
     assert only(log).sentences["title"][0].source == Source.FACT
     log = Log()
     log.add(Kind.SYSTEM, "hello")

@@ -19,19 +19,19 @@ from .steps import is_errand, turn_of
 from .templates import fact, named_files
 
 TITLE: Final = 80  # characters of a heading
-FEWEST: Final = 3.0  # words
+FEWEST: Final = 3.0  # words; of a prompt one more, else "yes please do" is one
 TELLING: Final = 5.0  # words of a prompt that says more than the commit that it led to
 SHARED: Final = 2  # words that a sentence has in common with what was done
 FITS: Final = 0.6  # of the words of the program's own title that the work it stands for has
 OPENING: Final = 6  # sentences of a prompt that may name what it wants
-DEEDS: Final = {Verb.WRITTEN: "Write", Verb.EDITED: "Edit", Verb.DELETED: "Delete", Verb.READ: "Read"}
+DEEDS: Final = {Verb.WRITTEN: "A new", Verb.EDITED: "Edits in", Verb.DELETED: "Deletion of", Verb.READ: "A look at"}
 
 
 def title_for(work: Work, taken: Container[str]) -> Line:
     """The title of a segment; ``taken``: titles, folded, that others have."""
     done = _done(work)
     found = [line for line in _candidates(work, done) if line.text.casefold() not in taken]
-    found = [line for line in found if text.weight(line.text) >= FEWEST]
+    found = [line for line in found if text.weight(line.text) >= FEWEST + (line.reason in PROMPTS)]
     short = [line for line in found if text.width(line.text) <= TITLE]
     fitting = [line for line in found if line.reason in NAMED or (line in short and _shares(line, done))]
     whole = [line for line in short if not text.is_lead(line.text)]
@@ -46,6 +46,7 @@ def title_for(work: Work, taken: Container[str]) -> Line:
 
 
 OPENS: Final = "the prompt that began it"
+PROMPTS: Final = (OPENS, "a later prompt")
 MODEL: Final = "what the model said of it"
 NAMED: Final = ("the brief's title", "the program's own title", "the plan's heading")
 
@@ -74,7 +75,7 @@ def _candidates(work: Work, done: set[str]) -> Iterator[Line]:
     yield from committed
     for at, event in work.numbered():
         if event is not typed and is_persons(event, work.log.by_model):
-            yield from _said(text.own_words(event.text), at, "a later prompt", OPENING)
+            yield from _said(text.own_words(event.text), at, PROMPTS[1], OPENING)
     for todo in work.todos:
         yield Line(todo.text, work.todos_event, Source.QUOTE, "the agent's list")
     for step in work.steps:
@@ -123,7 +124,7 @@ def _by_files(work: Work, taken: Container[str]) -> Line:
     """From the files that were touched most; and a number behind what is there already."""
     files = sorted(work.changed or work.files, key=lambda file: -file.times)[:3]
     line = fact("title of nothing", work.first + 1)
-    if files and len(names := named_files([file.path for file in files])) < TITLE - len("Delete "):
+    if files and len(names := named_files([file.path for file in files])) < TITLE - len("Deletion of "):
         event = max(work.touched[file.path] for file in files)
         line = fact("title of files", event, Deed=DEEDS[files[0].verb], files=names)
     title = line.text
