@@ -682,9 +682,9 @@ def worked() -> Log:
 def test_each_sentence_shows_whether_it_is_a_quote_or_a_fact(browser):
     text = page_of(browser, outlined(worked()))
     shown = part(text, 1)
-    assert "quoted from the log counted in it" in words(text)
+    assert "quoted from the log; person where a person speaks, else the model counted in it" in words(text)
     quote = shown[shown.index('<blockquote class="from-quote">') : shown.index("</blockquote>")]
-    assert words(quote) == "Rewrite the parser so that nested quotes survive e1"
+    assert words(quote) == "person : Rewrite the parser so that nested quotes survive e1"
     assert 'title="Quoted from event 1: why: the prompt that began it"' in quote
     facts = shown[shown.index('<p class="from-fact">') : shown.index("</p>", shown.index('<p class="from-fact">'))]
     assert words(facts) == ("Edited parser.py. e2 Ran pytest : passed. e5 Committed 1a2b3c4d “Keep nested quotes”. e7")

@@ -63,6 +63,10 @@ class Made:
     address: str
 
 
+# Reasons of quotes in which a person speaks (transcripts/segmentation/words.py).
+PERSONS: Final = ("why: the prompt that began it", "a person's words on the way", "typed while the model worked")
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """A line, where it was read, and what was made out of it."""
@@ -78,6 +82,11 @@ class Said:
         return inline(self.text)
 
     @property
+    def is_persons(self) -> bool:
+        """Whether a person speaks in it, and not the model."""
+        return self.source == Source.QUOTE and self.reason in PERSONS
+
+    @property
     def says(self) -> str:
         """What a reader is told of where it is from."""
         if self.source == Source.QUOTE:
@@ -89,7 +98,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """Sentences of one source that stand together."""
+    """Sentences of one source that stand together; of quotes, those of one moment."""
 
     source: str
     lines: list[Said]
@@ -184,7 +193,8 @@ class Row:
         """The summary in its sentences; none where a person or a model wrote it, or older rules."""
         found: list[Paragraph] = []
         for line in [] if "summary" in self.segment.edits else self._sentences("summary"):
-            if found and found[-1].source == line.source:
+            is_same = found and found[-1].source == line.source
+            if is_same and (line.source != Source.QUOTE or found[-1].lines[-1].event == line.event):
                 found[-1].lines.append(line)
             else:
                 found.append(Paragraph(line.source, [line]))
